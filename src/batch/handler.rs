@@ -1,0 +1,219 @@
+//! Carries batches through bad weather: waits for a database that is away, tries lost races again, and finds
+//! the one command that harms its neighbours.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span, warn};
+use uuid::Uuid;
+
+use super::answered::Answered;
+use super::intake::{Accepted, Rejected, message_type, take_in, weight};
+use super::promised::Promised;
+use super::transaction::{self, Committed};
+use super::{Disposition, Reply, Settlement};
+use crate::config::{BatchSettings, OutboxSettings};
+use crate::contract::{Limits, Message, ReplyToPolicy, answer_problem};
+use crate::metrics::{Metrics, Step};
+use crate::storage::{Database, StorageError};
+
+/// Handles batches of commands.
+#[derive(Debug, Clone)]
+pub struct Handler {
+    /// The books.
+    pub database: Database,
+    /// What senders may ask for.
+    pub limits: Limits,
+    /// Where answers may go.
+    pub reply_to: ReplyToPolicy,
+    /// How large a transaction may be.
+    pub batch: BatchSettings,
+    /// How long events are ours to publish.
+    pub outbox: OutboxSettings,
+    /// Where the events of a commit go. Full, it makes the handler wait: memory stays bounded.
+    pub relay: mpsc::Sender<Promised>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Ends the waiting for a database that is away.
+    pub stop: CancellationToken,
+}
+
+impl Handler {
+    /// Handles messages; their settlements are in the same order.
+    pub async fn handle(&self, messages: &[Message]) -> Vec<Settlement> {
+        let started = Instant::now();
+        let intake: Vec<_> =
+            messages.iter().map(|message| take_in(message, &self.limits, &self.reply_to)).collect();
+        self.metrics.step(Step::Decode, started.elapsed());
+        let accepted: Vec<&Accepted> = intake.iter().filter_map(|taken| taken.as_ref().ok()).collect();
+        let mut settled = Vec::with_capacity(accepted.len());
+        for group in groups(&accepted, self.batch) {
+            settled.extend(self.settle_group(group).await);
+        }
+        let mut settled = settled.into_iter();
+        intake
+            .iter()
+            .map(|taken| match taken {
+                Ok(_) => settled.next().unwrap_or_else(Settlement::retry),
+                Err(rejected) => self.reject(rejected),
+            })
+            .collect()
+    }
+
+    /// Settles commands, in halves where they cannot be done together.
+    async fn settle_group(&self, group: &[&Accepted]) -> Vec<Settlement> {
+        let mut settled = Vec::with_capacity(group.len());
+        // What is still to be done, the first on top.
+        let mut parts = vec![group];
+        while let Some(part) = parts.pop() {
+            match self.persevere(part).await {
+                Ok(committed) => settled.extend(self.committed(part, committed).await),
+                Err(_) if self.stop.is_cancelled() => {
+                    settled.extend(part.iter().map(|_| Settlement::retry()))
+                }
+                Err(error) if part.len() > 1 => {
+                    warn!(commands = part.len(), %error, "batch failed: trying its halves");
+                    self.metrics.retried("split");
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(error) => settled.push(self.give_back(part, &error)),
+            }
+        }
+        settled
+    }
+
+    /// Tries until it is committed, fails for a reason of its own, or the service stops.
+    async fn persevere(&self, part: &[&Accepted]) -> Result<Committed, StorageError> {
+        let mut pauses = pauses();
+        loop {
+            let lease = self.outbox.lease_seconds;
+            let result = transaction::run(&self.database, part, lease, &self.metrics)
+                .instrument(info_span!("batch", commands = part.len()))
+                .await;
+            match result {
+                Err(error) if error.is_lost_race() => self.metrics.retried("lost_race"),
+                Err(error) if error.is_away() => {
+                    warn!(%error, "waiting for the database");
+                    self.metrics.retried("database_away");
+                    let pause = pauses.next().unwrap_or(PAUSE_MAX);
+                    if self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn committed(&self, part: &[&Accepted], committed: Committed) -> Vec<Settlement> {
+        self.report(part, &committed.answered);
+        if !committed.promised.events.is_empty() && self.relay.send(committed.promised).await.is_err() {
+            warn!("the relay is gone: the events stay in the outbox");
+        }
+        part.iter()
+            .zip(committed.answered)
+            .map(|(accepted, answered)| settlement(accepted, answered))
+            .collect()
+    }
+
+    /// One line a batch.
+    fn report(&self, part: &[&Accepted], answered: &[Answered]) {
+        let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
+        for (accepted, answered) in part.iter().zip(answered) {
+            *outcomes.entry(answered.outcome).or_default() += 1;
+            let repeated = if answered.is_new { "" } else { "Repeated" };
+            self.metrics.message(
+                message_type(&accepted.request.command).name(),
+                format!("{repeated}{}", answered.outcome),
+            );
+        }
+        if let Some(first) = part.first() {
+            info!(
+                commands = part.len(),
+                ?outcomes,
+                message_id = first.causation.causation_id,
+                correlation_id = first.causation.correlation_id,
+                "batch committed"
+            );
+        }
+    }
+
+    fn reject(&self, rejected: &Rejected) -> Settlement {
+        let Rejected { problem, reply_to, causation } = rejected;
+        warn!(
+            code = problem.code.name(),
+            detail = problem.detail,
+            message_id = causation.causation_id,
+            correlation_id = causation.correlation_id,
+            "command could not be understood"
+        );
+        self.metrics.message("Command", problem.code.name());
+        let answer = Arc::new(answer_problem(Uuid::now_v7(), problem, crate::clock::wall()));
+        Settlement {
+            disposition: Disposition::DeadLetter(problem.clone()),
+            reply: reply_to.clone().map(|to| Reply { to, answer, causation: Arc::clone(causation) }),
+        }
+    }
+
+    /// A command that cannot be done alone either.
+    fn give_back(&self, part: &[&Accepted], error: &StorageError) -> Settlement {
+        let causation = part.first().map(|accepted| &accepted.causation);
+        warn!(
+            %error,
+            message_id = causation.and_then(|c| c.causation_id.as_deref()),
+            correlation_id = causation.and_then(|c| c.correlation_id.as_deref()),
+            "command failed: giving it back to the queue"
+        );
+        self.metrics.retried("command_failed");
+        Settlement::retry()
+    }
+}
+
+/// Longest pause between two looks at a database that is away.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(PAUSE_MAX)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// Cuts commands into transactions of limited size, at least one command each.
+fn groups<'a, 'b>(accepted: &'a [&'b Accepted], limits: BatchSettings) -> Vec<&'a [&'b Accepted]> {
+    let mut groups = Vec::new();
+    let (mut from, mut lines) = (0, 0);
+    for (position, next) in accepted.iter().enumerate() {
+        let more = weight(&next.request.command);
+        let is_full = lines + more > limits.lines || position - from >= limits.commands;
+        if is_full && position > from {
+            groups.push(&accepted[from..position]);
+            (from, lines) = (position, 0);
+        }
+        lines += more;
+    }
+    if from < accepted.len() {
+        groups.push(&accepted[from..]);
+    }
+    groups
+}
+
+fn settlement(accepted: &Accepted, answered: Answered) -> Settlement {
+    let disposition = match answered.refusal {
+        Some(problem) if problem.code.is_dead_letter() => Disposition::DeadLetter(problem),
+        _ => Disposition::Acknowledge,
+    };
+    let reply = accepted.reply_to.clone().map(|to| Reply {
+        to,
+        answer: answered.answer,
+        causation: Arc::clone(&accepted.causation),
+    });
+    Settlement { disposition, reply }
+}

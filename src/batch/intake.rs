@@ -1,0 +1,77 @@
+//! From messages to requests, before any lock is taken.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::contract::{Causation, Limits, Message, MessageType, Problem, ReplyToPolicy, decode_command};
+use crate::domain::{Command, IdempotencyKey, Release, Request, ReservationId, Reserve};
+
+/// A message that was understood.
+#[derive(Debug, Clone)]
+pub(super) struct Accepted {
+    pub(super) request: Request,
+    pub(super) reply_to: Option<String>,
+    pub(super) causation: Arc<Causation>,
+}
+
+/// A message that was not.
+#[derive(Debug, Clone)]
+pub(super) struct Rejected {
+    pub(super) problem: Problem,
+    pub(super) reply_to: Option<String>,
+    pub(super) causation: Arc<Causation>,
+}
+
+/// Reads a message, and gives it the identifiers that deciding may need.
+pub(super) fn take_in(
+    message: &Message,
+    limits: &Limits,
+    policy: &ReplyToPolicy,
+) -> Result<Accepted, Box<Rejected>> {
+    let causation = Arc::new(Causation::of(message, Uuid::new_v4()));
+    let rejected =
+        |problem, reply_to| Box::new(Rejected { problem, reply_to, causation: Arc::clone(&causation) });
+    let reply_to = match policy.check(message) {
+        Ok(queue) => queue.map(ToOwned::to_owned),
+        Err(problem) => return Err(rejected(problem, None)),
+    };
+    match decode_command(message, limits) {
+        Ok(command) => {
+            let request = Request {
+                key: key_of(message, &command),
+                command,
+                fresh_reservation: ReservationId(Uuid::now_v7()),
+                answer_id: Uuid::now_v7(),
+            };
+            Ok(Accepted { request, reply_to, causation })
+        }
+        Err(problem) => Err(rejected(problem, reply_to)),
+    }
+}
+
+fn key_of(message: &Message, command: &Command) -> Option<IdempotencyKey> {
+    let message_id = message.message_id.as_ref()?.as_bytes().to_vec();
+    let mut hash = Sha256::new();
+    hash.update(message_type(command).name());
+    hash.update([0]);
+    hash.update(&message.body);
+    Some(IdempotencyKey { message_id, body_hash: hash.finalize().into() })
+}
+
+/// The type of the message that a command came in.
+pub(super) fn message_type(command: &Command) -> MessageType {
+    match command {
+        Command::Reserve(_) => MessageType::ReserveInventory,
+        Command::Release(_) => MessageType::ReleaseInventory,
+    }
+}
+
+/// How much of a transaction a command takes: its cart lines.
+pub(super) fn weight(command: &Command) -> usize {
+    match command {
+        Command::Reserve(Reserve { items, .. }) => items.iter().len(),
+        Command::Release(Release { .. }) => 1,
+    }
+}

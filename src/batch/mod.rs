@@ -1,0 +1,16 @@
+//! Handles commands in batches: decode, lock and load, decide, persist, commit.
+//!
+//! No broker in here: messages come in, settlements go out in the same order, and events of a commit go to
+//! the relay. Batches form by themselves: a worker takes what has arrived, and while it is at it the next
+//! batch gathers.
+
+mod answered;
+mod handler;
+mod intake;
+mod promised;
+mod settlement;
+mod transaction;
+
+pub use handler::Handler;
+pub use promised::{Event, Promised};
+pub use settlement::{Disposition, Reply, Settlement};

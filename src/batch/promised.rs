@@ -1,0 +1,61 @@
+//! Events that a commit promised.
+
+use std::sync::Arc;
+
+use crate::contract::{Answer, Causation, EventType, TraceContext};
+use crate::storage::{StorageError, outbox};
+
+/// The events of a commit, on their way to the broker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Promised {
+    /// Their rows in the outbox, to be deleted once all are confirmed.
+    pub keys: Vec<i64>,
+    /// What to publish.
+    pub events: Vec<Event>,
+}
+
+/// An event with what it takes over from the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The event.
+    pub answer: Arc<Answer>,
+    /// What it takes over.
+    pub causation: Arc<Causation>,
+}
+
+impl From<&Event> for outbox::Row {
+    fn from(event: &Event) -> Self {
+        let Event { answer, causation } = event;
+        let bytes = |id: &Option<String>| id.as_ref().map(|id| id.as_bytes().to_vec());
+        Self {
+            event_id: answer.id,
+            event_type: answer.message_type.to_owned(),
+            subject: answer.subject.clone(),
+            body: answer.body.clone(),
+            occurred_at: answer.occurred_at,
+            correlation_id: bytes(&causation.correlation_id),
+            causation_id: bytes(&causation.causation_id),
+            traceparent: causation.trace.traceparent.clone(),
+            tracestate: causation.trace.tracestate.clone(),
+        }
+    }
+}
+
+impl TryFrom<outbox::Row> for Event {
+    type Error = StorageError;
+
+    fn try_from(row: outbox::Row) -> Result<Self, StorageError> {
+        let event_type: EventType = row.event_type.parse().map_err(|error| {
+            StorageError::Broken(format!("outbox row of event {}: {error}", row.event_id))
+        })?;
+        // It came from a string, so it is one.
+        let text = |id: Vec<u8>| String::from_utf8_lossy(&id).into_owned();
+        let answer = Answer::event(row.event_id, event_type, row.subject, row.occurred_at, row.body);
+        let causation = Causation {
+            correlation_id: row.correlation_id.map(text),
+            causation_id: row.causation_id.map(text),
+            trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
+        };
+        Ok(Self { answer: Arc::new(answer), causation: Arc::new(causation) })
+    }
+}

@@ -1,0 +1,26 @@
+//! `inventory serve` and `inventory migrate`.
+
+use std::time::Duration;
+
+use super::Failure;
+use crate::config::Settings;
+use crate::shutdown::Shutdown;
+use crate::storage::{Database, migrations};
+use crate::{service, telemetry};
+
+/// Runs the service.
+pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+    telemetry::init(&settings.log)?;
+    let shutdown = Shutdown::default();
+    let grace = Duration::from_secs(settings.shutdown.grace_seconds);
+    let signals = tokio::spawn(shutdown.clone().listen(grace));
+    let result = service::run(settings, shutdown).await;
+    signals.abort();
+    Ok(result?)
+}
+
+/// Brings the database up to date.
+pub(super) async fn migrate(settings: &Settings) -> Result<(), Failure> {
+    let database = Database::for_operator(&settings.database)?;
+    Ok(migrations::apply(&database).await?)
+}

@@ -1,0 +1,83 @@
+//! `inventory stock set`, `adjust` and `show`.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Failure;
+use crate::config::Settings;
+use crate::domain::{ProductId, StockLevel};
+use crate::storage::stock_change::{self, Change};
+use crate::storage::{Database, migrations, stock};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    product_id: Uuid,
+    on_hand: u64,
+    reserved: u64,
+    available: u64,
+}
+
+pub(super) async fn set(
+    settings: &Settings,
+    product: Uuid,
+    quantity: i64,
+    json: bool,
+) -> Result<(), Failure> {
+    change(settings, product, Change::Counted(quantity), json).await
+}
+
+pub(super) async fn adjust(
+    settings: &Settings,
+    product: Uuid,
+    delta: i64,
+    json: bool,
+) -> Result<(), Failure> {
+    change(settings, product, Change::Adjusted(delta), json).await
+}
+
+async fn change(settings: &Settings, product: Uuid, change: Change, json: bool) -> Result<(), Failure> {
+    let database = open(settings).await?;
+    let level = stock_change::apply(&database, ProductId(product), change, &operator()).await?;
+    print(product, level, json);
+    Ok(())
+}
+
+pub(super) async fn show(settings: &Settings, product: Uuid, json: bool) -> Result<(), Failure> {
+    let database = open(settings).await?;
+    let levels = stock::read(database.pool(), &[product]).await?;
+    let (_, level) = levels.first().ok_or_else(|| {
+        Failure::No(format!(
+            "product {product} is not known: count it with `inventory stock set {product} QUANTITY`"
+        ))
+    })?;
+    print(product, *level, json);
+    Ok(())
+}
+
+/// The database, once its schema is known to be the right one.
+pub(super) async fn open(settings: &Settings) -> Result<Database, Failure> {
+    let database = Database::for_operator(&settings.database)?;
+    migrations::check(&database).await?;
+    Ok(database)
+}
+
+/// Who is at the keyboard, for the facts.
+pub(super) fn operator() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|variable| std::env::var(variable).ok().filter(|name| !name.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the user asked for")]
+fn print(product: Uuid, level: StockLevel, json: bool) {
+    let StockLevel { on_hand, reserved } = level;
+    let available = level.available();
+    if json {
+        let shown = Shown { product_id: product, on_hand, reserved, available };
+        println!("{}", serde_json::to_string(&shown).unwrap_or_default());
+    } else {
+        println!("product    {product}\non hand    {on_hand}\nreserved   {reserved}\navailable  {available}");
+    }
+}

@@ -1,0 +1,302 @@
+//! Settings: built-in defaults, then a TOML file, then the environment (contract section 6).
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+
+use crate::contract::Limits;
+
+/// The built-in defaults, which also are the list of all settings.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// PostgreSQL.
+    pub database: DatabaseSettings,
+    /// RabbitMQ.
+    pub amqp: AmqpSettings,
+    /// How commands are gathered.
+    pub batch: BatchSettings,
+    /// How events leave.
+    pub outbox: OutboxSettings,
+    /// How long what is kept.
+    pub retention: RetentionSettings,
+    /// How much a sender may ask for at once.
+    pub limits: Limits,
+    /// Health and metrics.
+    pub http: HttpSettings,
+    /// Logs.
+    pub log: LogSettings,
+    /// The end.
+    pub shutdown: ShutdownSettings,
+}
+
+/// PostgreSQL.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// Where it is, as <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS> has it.
+    pub url: Secret,
+    /// Whether `serve` brings the schema up to date.
+    pub migrate: bool,
+    /// Most connections that a process opens.
+    pub max_connections: u32,
+    /// Longest wait for a connection, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// Longest statement, in milliseconds; PostgreSQL ends it.
+    pub statement_timeout_ms: u64,
+    /// Longest wait for a row lock, in milliseconds; PostgreSQL ends it.
+    pub lock_timeout_ms: u64,
+    /// Longest transaction as seen from here, in milliseconds; its connection is closed then.
+    pub transaction_timeout_ms: u64,
+}
+
+/// RabbitMQ.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmqpSettings {
+    /// Where it is, as <https://www.rabbitmq.com/docs/uri-spec> has it.
+    pub url: Secret,
+    /// Whether `serve` declares the topology; otherwise it is only looked for.
+    pub declare: bool,
+    /// Exchange and queue of commands.
+    pub commands: String,
+    /// Exchange and queue of queries.
+    pub queries: String,
+    /// Exchange of events.
+    pub events: String,
+    /// Exchange and queue of events that nobody subscribed to.
+    pub unrouted: String,
+    /// Exchange and queue of what could not be understood.
+    pub dead_letter: String,
+    /// Patterns of queue names that answers may go to; `*` stands for any characters. Never the queues above.
+    pub reply_to_allow: Vec<String>,
+    /// Unacknowledged commands that a process has at most.
+    pub commands_prefetch: u16,
+    /// Unacknowledged queries that a process has at most.
+    pub queries_prefetch: u16,
+    /// Deliveries after which RabbitMQ takes a command for poison.
+    pub delivery_limit: u32,
+    /// Milliseconds after which nobody waits for the answer to a query any more.
+    pub query_ttl_ms: u32,
+    /// Most events that wait unrouted; the oldest go first.
+    pub unrouted_max_length: u32,
+    /// Seconds between heartbeats.
+    pub heartbeat_seconds: u16,
+    /// Longest wait for RabbitMQ to connect, declare, confirm or close, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// How commands are gathered.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSettings {
+    /// Most commands of a transaction.
+    pub commands: usize,
+    /// Most cart lines of a transaction; a larger cart has one of its own.
+    pub lines: usize,
+}
+
+/// How events leave.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutboxSettings {
+    /// Seconds after which another replica may publish what one has not.
+    pub lease_seconds: u32,
+    /// Milliseconds between looks for orphaned events.
+    pub sweep_interval_ms: u64,
+}
+
+/// How long what is kept.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// Days in which a repeated command is recognized.
+    pub outcomes_days: u32,
+}
+
+/// Health and metrics.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    pub address: SocketAddr,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// What is logged, as `tracing_subscriber::EnvFilter` has it.
+    pub filter: String,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: a JSON object a line.
+    Json,
+}
+
+/// The end.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShutdownSettings {
+    /// Seconds that work in hand has to come to its end.
+    pub grace_seconds: u64,
+}
+
+/// A URL with a password: goes to whom it is for, and never into a log.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value. Not for logs.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The settings are not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Not readable, not known, or of the wrong type.
+    #[error("settings: {0}")]
+    Unreadable(#[from] config::ConfigError),
+    /// Out of range.
+    #[error("settings: {name} {reason}")]
+    OutOfRange {
+        /// The setting.
+        name: &'static str,
+        /// What it must be.
+        reason: String,
+    },
+}
+
+impl Settings {
+    /// Reads the defaults, then the file, then the environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        let mut sources = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            sources = sources.add_source(File::from(path).format(FileFormat::Toml).required(true));
+        }
+        let mut well_known = Config::builder();
+        for (variable, setting) in [("DATABASE_URL", "database.url"), ("AMQP_URL", "amqp.url")] {
+            well_known = well_known.set_override_option(setting, std::env::var(variable).ok())?;
+        }
+        let environment = Environment::with_prefix("INVENTORY")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("amqp.reply_to_allow");
+        let settings: Self =
+            sources.add_source(well_known.build()?).add_source(environment).build()?.try_deserialize()?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        self.database.check()?;
+        self.amqp.check()?;
+        require("batch.commands", self.batch.commands >= 1, "must be at least 1")?;
+        require("batch.lines", self.batch.lines >= 1, "must be at least 1")?;
+        require("outbox.lease_seconds", self.outbox.lease_seconds >= 1, "must be at least 1")?;
+        require("outbox.sweep_interval_ms", self.outbox.sweep_interval_ms >= 1, "must be at least 1")?;
+        require("retention.outcomes_days", self.retention.outcomes_days >= 1, "must be at least 1")?;
+        require("limits.lines", self.limits.lines >= 1, "must be at least 1")?;
+        let quantity = 1..=2_147_483_647;
+        require(
+            "limits.quantity",
+            quantity.contains(&self.limits.quantity),
+            "must be between 1 and 2147483647",
+        )
+    }
+}
+
+impl DatabaseSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        let url = self.url.expose();
+        let scheme = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        require("database.url", scheme, "must begin with postgres:// (or set DATABASE_URL)")?;
+        require("database.max_connections", self.max_connections >= 4, "must be at least 4")?;
+        for (name, value) in [
+            ("database.connect_timeout_ms", self.connect_timeout_ms),
+            ("database.statement_timeout_ms", self.statement_timeout_ms),
+            ("database.lock_timeout_ms", self.lock_timeout_ms),
+            ("database.transaction_timeout_ms", self.transaction_timeout_ms),
+        ] {
+            require(name, (1..=3_600_000).contains(&value), "must be between 1 and 3600000")?;
+        }
+        Ok(())
+    }
+
+    /// Longest wait for a connection.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    /// Longest transaction as seen from here.
+    #[must_use]
+    pub fn transaction_timeout(&self) -> Duration {
+        Duration::from_millis(self.transaction_timeout_ms)
+    }
+}
+
+impl AmqpSettings {
+    fn check(&self) -> Result<(), SettingsError> {
+        let url = self.url.expose();
+        let scheme = url.starts_with("amqp://") || url.starts_with("amqps://");
+        require("amqp.url", scheme, "must begin with amqp:// or amqps:// (or set AMQP_URL)")?;
+        for (name, value) in [
+            ("amqp.commands", &self.commands),
+            ("amqp.queries", &self.queries),
+            ("amqp.events", &self.events),
+            ("amqp.unrouted", &self.unrouted),
+            ("amqp.dead_letter", &self.dead_letter),
+        ] {
+            require(name, (1..=255).contains(&value.len()), "must have 1 to 255 bytes")?;
+        }
+        require("amqp.commands_prefetch", self.commands_prefetch >= 1, "must be at least 1")?;
+        require("amqp.queries_prefetch", self.queries_prefetch >= 1, "must be at least 1")?;
+        require("amqp.delivery_limit", self.delivery_limit >= 1, "must be at least 1")?;
+        require("amqp.heartbeat_seconds", self.heartbeat_seconds >= 1, "must be at least 1")?;
+        require("amqp.timeout_ms", self.timeout_ms >= 1, "must be at least 1")
+    }
+
+    /// Longest wait for RabbitMQ.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// The queues of the service itself.
+    #[must_use]
+    pub fn own_queues(&self) -> Vec<String> {
+        [&self.commands, &self.queries, &self.unrouted, &self.dead_letter].map(Clone::clone).to_vec()
+    }
+}
+
+fn require(name: &'static str, holds: bool, reason: &str) -> Result<(), SettingsError> {
+    if holds { Ok(()) } else { Err(SettingsError::OutOfRange { name, reason: reason.to_owned() }) }
+}

@@ -1,0 +1,73 @@
+//! Health and metrics over HTTP (contract section 6).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::storage::Database;
+
+/// Metrics as Prometheus reads them.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What health depends on.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// The database.
+    pub database: Database,
+    /// Whether the schema is up to date.
+    pub schema: Arc<AtomicBool>,
+    /// Connections to RabbitMQ by name, and whether they are made.
+    pub links: Vec<(&'static str, Arc<AtomicBool>)>,
+    /// Whether the service is about to end.
+    pub stop: CancellationToken,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics` until `stop`.
+pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(health);
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// 200 where commands are being handled, otherwise 503 and a line for each thing that is missing.
+async fn readyz(State(health): State<Health>) -> Response {
+    let mut missing = Vec::new();
+    if let Err(error) = health.database.ping().await {
+        missing.push(format!("PostgreSQL: {error}"));
+    } else if !health.schema.load(Ordering::Relaxed) {
+        missing.push("PostgreSQL: the schema is not up to date yet".to_owned());
+    }
+    for (name, is_up) in &health.links {
+        if !is_up.load(Ordering::Relaxed) {
+            missing.push(format!("RabbitMQ: the connection for {name} is not made"));
+        }
+    }
+    if health.stop.is_cancelled() {
+        missing.push("the service is stopping".to_owned());
+    }
+    if missing.is_empty() {
+        (StatusCode::OK, "ready\n").into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n").into_response()
+    }
+}
+
+async fn metrics(State(health): State<Health>) -> Response {
+    match health.metrics.to_text() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

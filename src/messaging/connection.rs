@@ -1,0 +1,153 @@
+//! Connections that are made again whenever they are lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::topology;
+use crate::config::{AmqpSettings, SettingsError};
+use crate::contract::APP_ID;
+use crate::metrics::Metrics;
+
+/// A session that lived so long was a good one: the next pause is short again.
+const GOOD_SESSION: Duration = Duration::from_secs(10);
+
+/// RabbitMQ could not be reached, or does not have what the service needs.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// RabbitMQ or the network said no.
+    #[error("{0}")]
+    Refused(#[from] lapin::Error),
+    /// No answer in time.
+    #[error("RabbitMQ did not answer within {0:?}")]
+    TimedOut(Duration),
+    /// An exchange or a queue is not as it must be.
+    #[error("{what}: {error}")]
+    Topology {
+        /// Which one, and what to do.
+        what: String,
+        /// What RabbitMQ says.
+        error: lapin::Error,
+    },
+}
+
+/// One supervised connection.
+#[derive(Debug)]
+pub struct Link {
+    name: &'static str,
+    settings: Arc<AmqpSettings>,
+    metrics: Arc<Metrics>,
+    is_up: Arc<AtomicBool>,
+    pauses: ExponentialBackoff,
+    connected_at: Option<Instant>,
+}
+
+impl Link {
+    /// A connection that is not made yet; `is_up` tells whether it is.
+    #[must_use]
+    pub fn new(name: &'static str, settings: Arc<AmqpSettings>, metrics: Arc<Metrics>) -> Self {
+        let is_up = Arc::new(AtomicBool::new(false));
+        Self { name, settings, metrics, is_up, pauses: pauses(), connected_at: None }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &AmqpSettings {
+        &self.settings
+    }
+
+    /// Tells whether the connection is made and in use.
+    #[must_use]
+    pub fn is_up(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_up)
+    }
+
+    /// Connects, however long it takes. Nothing where the service stops before.
+    pub async fn connect(&mut self, stop: &CancellationToken) -> Option<Connection> {
+        if self.connected_at.is_some_and(|at| at.elapsed() > GOOD_SESSION) {
+            self.pauses = pauses();
+        }
+        loop {
+            if self.connected_at.is_some() {
+                let pause = self.pauses.next().unwrap_or(PAUSE_MAX);
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await?;
+                self.metrics.reconnected(self.name);
+            }
+            self.connected_at = Some(Instant::now());
+            match stop.run_until_cancelled(self.try_connect()).await? {
+                Ok(connection) => return Some(connection),
+                Err(error) => warn!(connection = self.name, %error, "waiting for RabbitMQ"),
+            }
+        }
+    }
+
+    async fn try_connect(&self) -> Result<Connection, ConnectError> {
+        let limit = self.settings.timeout();
+        let properties =
+            ConnectionProperties::default().with_connection_name(format!("{APP_ID} {}", self.name).into());
+        let mut uri: AMQPUri = self.settings.url.expose().parse().unwrap_or_default();
+        uri.query.heartbeat.get_or_insert(self.settings.heartbeat_seconds);
+        let connecting = Connection::connect_uri(uri, properties);
+        let connection = timeout(limit, connecting).await.map_err(|_| ConnectError::TimedOut(limit))??;
+        let declaring = topology::ensure(&connection, &self.settings);
+        timeout(limit, declaring).await.map_err(|_| ConnectError::TimedOut(limit))??;
+        Ok(connection)
+    }
+
+    /// The connection is in use now.
+    pub fn up(&self) {
+        self.is_up.store(true, Ordering::Relaxed);
+        info!(connection = self.name, "connected to RabbitMQ");
+    }
+
+    /// The connection is not in use any more. Closes it, as far as it still can be.
+    pub async fn down(&self, connection: Connection) {
+        self.is_up.store(false, Ordering::Relaxed);
+        if connection.status().connected() {
+            // Where this fails the connection is gone, which is what is wanted.
+            let closing = connection.close(200, "done".into());
+            let _ = timeout(self.settings.timeout().min(Duration::from_secs(2)), closing).await;
+        }
+    }
+}
+
+/// Waits until a connection is gone. By looking: whoever waits for work on a connection is told of its end by
+/// nothing else.
+pub(super) async fn lost(connection: &Connection) {
+    while connection.status().connected() {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Checks the URL, so that a mistake shows at once and not as a failure to connect.
+pub fn parse_url(settings: &AmqpSettings) -> Result<(), SettingsError> {
+    settings.url.expose().parse::<AMQPUri>().map(|_| ()).map_err(|_| SettingsError::OutOfRange {
+        name: "amqp.url",
+        reason: "is not an AMQP URL such as amqp://user:password@host:5672/%2f".to_owned(),
+    })
+}
+
+/// Longest pause between two attempts to connect.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(PAUSE_MAX)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}

@@ -1,0 +1,16 @@
+//! RabbitMQ, and the only place that knows its client.
+//!
+//! Consuming, publishing and replying each have a connection of their own: a connection that the broker blocks
+//! stalls every write on it, acknowledgements too. Connections are supervised: after an error all is dropped,
+//! and made again after a pause.
+
+mod connection;
+mod consumer;
+mod dead_letter;
+mod properties;
+mod publisher;
+mod topology;
+
+pub use connection::{ConnectError, Link, parse_url};
+pub use consumer::{Consumer, Work};
+pub use publisher::{Publication, Publisher, Stopped};

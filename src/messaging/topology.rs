@@ -1,0 +1,160 @@
+//! Exchanges, queues and bindings (contract section 2): declared, or looked for. Works unchanged on RabbitMQ
+//! 3.10 to 4.x.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, ExchangeKind};
+
+use super::ConnectError;
+use crate::config::AmqpSettings;
+use crate::contract::MessageType;
+
+/// A queue that is looked through by people may be looked through for ever. RabbitMQ 4 would drop a message
+/// after 20 deliveries: <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>.
+const DELIVERIES_WITHOUT_LIMIT: i32 = i32::MAX;
+
+struct Exchange<'a> {
+    name: &'a str,
+    kind: ExchangeKind,
+    arguments: FieldTable,
+}
+
+struct Queue<'a> {
+    name: &'a str,
+    arguments: FieldTable,
+    /// Keys under which the exchange of the same name routes to it.
+    keys: Vec<&'a str>,
+}
+
+/// Declares the topology, or, where `amqp.declare` is off, checks that it is there.
+pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> Result<(), ConnectError> {
+    let channel = connection.create_channel().await?;
+    for exchange in exchanges(settings) {
+        ensure_exchange(&channel, settings.declare, exchange).await?;
+    }
+    for queue in queues(settings) {
+        ensure_queue(&channel, settings.declare, queue).await?;
+    }
+    channel.close(200, "done".into()).await?;
+    Ok(())
+}
+
+fn exchanges(settings: &AmqpSettings) -> [Exchange<'_>; 5] {
+    let direct = |name| Exchange { name, kind: ExchangeKind::Direct, arguments: FieldTable::default() };
+    [
+        direct(&settings.commands),
+        direct(&settings.queries),
+        direct(&settings.dead_letter),
+        Exchange { name: &settings.unrouted, kind: ExchangeKind::Fanout, arguments: FieldTable::default() },
+        Exchange {
+            name: &settings.events,
+            kind: ExchangeKind::Topic,
+            arguments: table([("alternate-exchange", text(&settings.unrouted))]),
+        },
+    ]
+}
+
+fn queues(settings: &AmqpSettings) -> [Queue<'_>; 4] {
+    [
+        Queue {
+            name: &settings.dead_letter,
+            arguments: table([
+                ("x-queue-type", text("quorum")),
+                ("x-delivery-limit", AMQPValue::LongInt(DELIVERIES_WITHOUT_LIMIT)),
+            ]),
+            keys: vec![&settings.dead_letter],
+        },
+        Queue {
+            name: &settings.commands,
+            arguments: table([
+                ("x-queue-type", text("quorum")),
+                ("x-delivery-limit", number(settings.delivery_limit)),
+                ("x-dead-letter-exchange", text(&settings.dead_letter)),
+                ("x-dead-letter-routing-key", text(&settings.dead_letter)),
+                // Only with this overflow does a quorum queue dead-letter at least once.
+                ("x-dead-letter-strategy", text("at-least-once")),
+                ("x-overflow", text("reject-publish")),
+            ]),
+            keys: vec![
+                MessageType::ReserveInventory.routing_key(),
+                MessageType::ReleaseInventory.routing_key(),
+            ],
+        },
+        Queue {
+            name: &settings.queries,
+            arguments: table([
+                ("x-queue-type", text("classic")),
+                ("x-message-ttl", number(settings.query_ttl_ms)),
+            ]),
+            keys: vec![MessageType::GetStockLevel.routing_key()],
+        },
+        Queue {
+            name: &settings.unrouted,
+            arguments: table([
+                ("x-queue-type", text("classic")),
+                ("x-max-length", number(settings.unrouted_max_length)),
+                ("x-overflow", text("drop-head")),
+            ]),
+            keys: vec![""],
+        },
+    ]
+}
+
+async fn ensure_exchange(
+    channel: &Channel,
+    declare: bool,
+    exchange: Exchange<'_>,
+) -> Result<(), ConnectError> {
+    let options = ExchangeDeclareOptions { durable: true, passive: !declare, ..Default::default() };
+    channel
+        .exchange_declare(short(exchange.name), exchange.kind, options, exchange.arguments)
+        .await
+        .map_err(|error| explain("exchange", exchange.name, declare, error))
+}
+
+async fn ensure_queue(channel: &Channel, declare: bool, queue: Queue<'_>) -> Result<(), ConnectError> {
+    let options = QueueDeclareOptions { durable: true, passive: !declare, ..Default::default() };
+    channel
+        .queue_declare(short(queue.name), options, queue.arguments)
+        .await
+        .map_err(|error| explain("queue", queue.name, declare, error))?;
+    if declare {
+        for key in queue.keys {
+            let options = QueueBindOptions::default();
+            channel
+                .queue_bind(short(queue.name), short(queue.name), short(key), options, FieldTable::default())
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+fn explain(kind: &str, name: &str, declare: bool, error: lapin::Error) -> ConnectError {
+    let way_out = if declare {
+        "if it exists with other arguments, delete it once it is empty, or set amqp.declare = false"
+    } else {
+        "amqp.declare is off, so it must be there already"
+    };
+    ConnectError::Topology { what: format!("{kind} {name} ({way_out})"), error }
+}
+
+fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (key, value) in entries {
+        table.insert(short(key), value);
+    }
+    table
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn number(value: u32) -> AMQPValue {
+    AMQPValue::LongLongInt(value.into())
+}
+
+/// Names are at most 255 bytes: the settings are checked for it.
+fn short(name: &str) -> ShortString {
+    ShortString::try_new(name).unwrap_or_default()
+}

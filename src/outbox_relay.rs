@@ -1,0 +1,126 @@
+//! Moves events from the outbox to the broker: publish, confirm, done.
+//!
+//! The events of a fresh commit are published from memory. What a crash left behind is found again in the
+//! table, by whichever replica looks first; an event may so be published twice, with the same id and bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::batch::{Event, Promised};
+use crate::config::OutboxSettings;
+use crate::messaging::{Publication, Publisher, Stopped};
+use crate::metrics::Metrics;
+use crate::storage::{Database, StorageError, outbox};
+
+/// Commits whose events go out together.
+const COMMITS_AT_ONCE: usize = 16;
+
+/// Orphans that are claimed together.
+const ORPHANS_AT_ONCE: u32 = 500;
+
+/// Pause before another try to delete what is published.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Moves events to the broker.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// Where they come from.
+    pub database: Database,
+    /// Where they go.
+    pub publisher: Publisher,
+    /// The exchange.
+    pub exchange: String,
+    /// How long they are one replica's.
+    pub settings: OutboxSettings,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Relay {
+    /// Relays what commits promise, until nobody is left to promise anything.
+    pub async fn relay(self, mut promised: mpsc::Receiver<Promised>, stop: CancellationToken) {
+        let mut commits = Vec::with_capacity(COMMITS_AT_ONCE);
+        while promised.recv_many(&mut commits, COMMITS_AT_ONCE).await > 0 {
+            let (mut keys, mut events) = (Vec::new(), Vec::new());
+            for commit in commits.drain(..) {
+                keys.extend(commit.keys);
+                events.extend(commit.events);
+            }
+            match self.publish(&events).await {
+                Ok(()) => self.forget(&keys, &stop).await,
+                Err(error) => warn!(%error, events = events.len(), "events stay in the outbox"),
+            }
+        }
+    }
+
+    /// Looks for orphans now and then, until `stop`.
+    pub async fn sweep(self, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(interval.tick()).await.is_some() {
+            if let Err(error) = self.measure().await {
+                warn!(%error, "the outbox cannot be looked at");
+                continue;
+            }
+            while !stop.is_cancelled() {
+                match self.adopt_orphans().await {
+                    Ok(0) => break,
+                    Ok(events) => info!(events, "published events that had been left in the outbox"),
+                    Err(error) => {
+                        warn!(%error, "orphaned events cannot be published");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn measure(&self) -> Result<(), StorageError> {
+        let backlog = outbox::backlog(self.database.pool()).await?;
+        self.metrics.outbox(backlog.rows, backlog.oldest_seconds);
+        Ok(())
+    }
+
+    /// Publishes what nobody saw to in time; says how much that was.
+    async fn adopt_orphans(&self) -> Result<usize, RelayError> {
+        let lease = self.settings.lease_seconds;
+        let orphans = outbox::claim_orphans(self.database.pool(), lease, ORPHANS_AT_ONCE).await?;
+        let keys: Vec<i64> = orphans.iter().map(|orphan| orphan.outbox_id).collect();
+        let events: Result<Vec<Event>, _> = orphans.into_iter().map(|orphan| orphan.row.try_into()).collect();
+        self.publish(&events?).await?;
+        outbox::delete(self.database.pool(), &keys).await?;
+        Ok(keys.len())
+    }
+
+    async fn publish(&self, events: &[Event]) -> Result<(), Stopped> {
+        let publications = events
+            .iter()
+            .filter_map(|event| Publication::event(&self.exchange, &event.answer, &event.causation))
+            .collect();
+        self.publisher.publish(publications).await?;
+        self.metrics.published(events.len());
+        Ok(())
+    }
+
+    /// Deletes what is published. What cannot be deleted in the end is published once more by somebody.
+    async fn forget(&self, keys: &[i64], stop: &CancellationToken) {
+        while let Err(error) = outbox::delete(self.database.pool(), keys).await {
+            warn!(%error, events = keys.len(), "published events cannot be deleted from the outbox yet");
+            if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}

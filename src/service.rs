@@ -1,0 +1,265 @@
+//! Puts the service together, runs it, and takes it apart in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::batch::{Handler, Promised};
+use crate::config::{Settings, SettingsError};
+use crate::contract::ReplyToPolicy;
+use crate::http::{self, Health};
+use crate::messaging::{Consumer, Link, Publisher, parse_url};
+use crate::metrics::Metrics;
+use crate::outbox_relay::Relay;
+use crate::query::Responder;
+use crate::shutdown::Shutdown;
+use crate::storage::{Database, StorageError, migrations};
+use crate::{messaging, retention};
+
+/// Commits whose events may wait for the relay; then the handler waits, and RabbitMQ with it.
+const COMMITS_WAITING_MAX: usize = 64;
+
+/// Pause between two looks at a database that is away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why the service cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The schema, or rights that are missing.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The address for health and metrics.
+    #[error("http.address {address} cannot be listened on: {error}")]
+    Http {
+        /// The setting.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Work in hand did not come to its end within the grace period.
+    #[error(
+        "the grace period was over before all work in hand was finished; what was not acknowledged comes again"
+    )]
+    GraceOver,
+}
+
+/// Runs the service until it is told to stop.
+pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), ServiceError> {
+    parse_url(&settings.amqp)?;
+    let database = Database::for_service(&settings.database)?;
+    let address = settings.http.address;
+    let listener = TcpListener::bind(address).await.map_err(|error| ServiceError::Http { address, error })?;
+    let parts = Parts::new(settings, database, shutdown.clone());
+    let http = tokio::spawn(http::serve(listener, parts.health(), shutdown.hard.clone()));
+    info!(%address, version = env!("CARGO_PKG_VERSION"), "inventory service starting");
+    let result = parts.run().await;
+    shutdown.hard.cancel();
+    if let Ok(Err(error)) = http.await {
+        warn!(%error, "health and metrics ended early");
+    }
+    result
+}
+
+/// Everything that the tasks share.
+struct Parts {
+    settings: Settings,
+    database: Database,
+    schema: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+    links: Links,
+    shutdown: Shutdown,
+}
+
+/// The connections to RabbitMQ, named for what stalls when one of them does.
+struct Links {
+    commands: Link,
+    queries: Link,
+    events: Link,
+    replies: Link,
+}
+
+impl Links {
+    fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Self {
+        let amqp = Arc::new(settings.amqp.clone());
+        let link = |name| Link::new(name, Arc::clone(&amqp), Arc::clone(metrics));
+        Self {
+            commands: link("commands"),
+            queries: link("queries"),
+            events: link("events"),
+            replies: link("replies"),
+        }
+    }
+
+    fn all(&self) -> [&Link; 4] {
+        [&self.commands, &self.queries, &self.events, &self.replies]
+    }
+}
+
+impl Parts {
+    fn new(settings: Settings, database: Database, shutdown: Shutdown) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        let links = Links::new(&settings, &metrics);
+        let schema = Arc::new(AtomicBool::new(false));
+        Self { settings, database, schema, metrics, links, shutdown }
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            database: self.database.clone(),
+            schema: Arc::clone(&self.schema),
+            links: self.links.all().map(|link| (link.name(), link.is_up())).to_vec(),
+            stop: self.shutdown.soft.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
+    async fn run(self) -> Result<(), ServiceError> {
+        let Some(prepared) = self.shutdown.soft.run_until_cancelled(self.prepare_schema()).await else {
+            return Ok(());
+        };
+        prepared?;
+        let (database, hard) = (self.database.clone(), self.shutdown.hard.clone());
+        let mut tasks = self.spawn();
+        let finished = hard.run_until_cancelled(async {
+            while let Some(task) = tasks.join_next().await {
+                if let Err(error) = task {
+                    error!(%error, "a task ended with a fault");
+                }
+            }
+        });
+        if finished.await.is_none() {
+            return Err(ServiceError::GraceOver);
+        }
+        database.close().await;
+        info!("stopped: all that was in hand is finished");
+        Ok(())
+    }
+
+    /// Waits for the database, and brings its schema up to date or checks it.
+    async fn prepare_schema(&self) -> Result<(), ServiceError> {
+        let database = Database::for_operator(&self.settings.database)?;
+        loop {
+            let prepared = match self.settings.database.migrate {
+                true => migrations::apply(&database).await,
+                false => migrations::check(&database).await,
+            };
+            match prepared {
+                Err(error) if error.is_away() || error.is_lost_race() => {
+                    warn!(%error, "waiting for the database");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                prepared => {
+                    prepared?;
+                    break;
+                }
+            }
+        }
+        database.close().await;
+        self.schema.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Starts all tasks. Each ends when `soft` says so and it has nothing in hand any more; the relay and the
+    /// publishers after those who feed them.
+    fn spawn(self) -> JoinSet<()> {
+        let Self { settings, database, metrics, links, shutdown, .. } = self;
+        let Shutdown { soft, .. } = shutdown;
+        let mut tasks = JoinSet::new();
+        let (events, publishing_events) = Publisher::confirmed(links.events);
+        let (replies, publishing_replies) = Publisher::unconfirmed(links.replies);
+        tasks.spawn(publishing_events.run(soft.clone()));
+        tasks.spawn(publishing_replies.run(soft.clone()));
+
+        let relay = Relay {
+            database: database.clone(),
+            publisher: events.clone(),
+            exchange: settings.amqp.events.clone(),
+            settings: settings.outbox,
+            metrics: Arc::clone(&metrics),
+        };
+        let (promised, promises) = mpsc::channel(COMMITS_WAITING_MAX);
+        tasks.spawn(relay.clone().relay(promises, soft.clone()));
+        tasks.spawn(relay.sweep(soft.clone()));
+        tasks.spawn(retention::run(database.clone(), settings.retention, soft.clone()));
+
+        let workshop =
+            Workshop { settings: &settings, database, metrics, events, replies, soft: soft.clone() };
+        tasks.spawn(workshop.commands(links.commands, promised).run(soft.clone()));
+        tasks.spawn(workshop.queries(links.queries).run(soft));
+        tasks
+    }
+}
+
+/// What both consumers are made of.
+struct Workshop<'a> {
+    settings: &'a Settings,
+    database: Database,
+    metrics: Arc<Metrics>,
+    events: Publisher,
+    replies: Publisher,
+    soft: CancellationToken,
+}
+
+impl Workshop<'_> {
+    fn commands(&self, link: Link, relay: mpsc::Sender<Promised>) -> Consumer<Handler> {
+        let Settings { amqp, batch, outbox, limits, .. } = self.settings;
+        let handler = Handler {
+            database: self.database.clone(),
+            limits: *limits,
+            reply_to: self.reply_to(),
+            batch: *batch,
+            outbox: *outbox,
+            relay,
+            metrics: Arc::clone(&self.metrics),
+            stop: self.soft.clone(),
+        };
+        self.consumer(link, amqp.commands.clone(), amqp.commands_prefetch, batch.commands, handler)
+    }
+
+    fn queries(&self, link: Link) -> Consumer<Responder> {
+        let Settings { amqp, limits, .. } = self.settings;
+        let responder = Responder {
+            database: self.database.clone(),
+            limits: *limits,
+            reply_to: self.reply_to(),
+            metrics: Arc::clone(&self.metrics),
+            stop: self.soft.clone(),
+        };
+        let at_once = amqp.queries_prefetch.into();
+        self.consumer(link, amqp.queries.clone(), amqp.queries_prefetch, at_once, responder)
+    }
+
+    fn reply_to(&self) -> ReplyToPolicy {
+        let amqp = &self.settings.amqp;
+        ReplyToPolicy::new(amqp.reply_to_allow.clone(), amqp.own_queues())
+    }
+
+    fn consumer<W: messaging::Work>(
+        &self,
+        link: Link,
+        queue: String,
+        prefetch: u16,
+        at_once: usize,
+        work: W,
+    ) -> Consumer<W> {
+        Consumer {
+            link,
+            queue,
+            prefetch,
+            at_once,
+            work,
+            dead_letters: self.events.clone(),
+            replies: self.replies.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+}

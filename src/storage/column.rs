@@ -1,0 +1,13 @@
+//! Units in columns: `bigint` there, unsigned here.
+
+use super::StorageError;
+
+/// For a column. What is out of its range is over every limit, and a CHECK constraint refuses it.
+pub(super) fn to_bigint(units: u64) -> i64 {
+    i64::try_from(units).unwrap_or(i64::MAX)
+}
+
+/// From a column.
+pub(super) fn from_bigint(units: i64) -> Result<u64, StorageError> {
+    u64::try_from(units).map_err(|_| StorageError::Broken(format!("{units} units")))
+}

@@ -1,0 +1,90 @@
+//! Tells a database that is away from a race that was lost, and both from broken books.
+
+use sqlx::error::DatabaseError;
+
+/// What went wrong with the database, by what can be done about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The database cannot be used now: away, starting, shutting down, read-only, full. Try again later.
+    #[error("the database cannot be used now: {0}")]
+    Away(#[source] sqlx::Error),
+    /// No answer within the deadline of this side; the connection was closed. Try again later.
+    #[error("the database did not answer within {0:?}")]
+    Deadline(std::time::Duration),
+    /// PostgreSQL gave this transaction up so that another could go on. Try again at once.
+    #[error("the transaction lost against another: {0}")]
+    Lost(#[source] sqlx::Error),
+    /// Another transaction has just written the same key. Look again, and try again at once.
+    #[error("another transaction wrote the same {0} at the same time")]
+    Raced(&'static str),
+    /// A lock or a statement took too long. Other work may be possible.
+    #[error("a lock or a statement took too long: {0}")]
+    TooSlow(#[source] sqlx::Error),
+    /// The books hold something that they must not.
+    #[error("the books are broken: {0}")]
+    Broken(String),
+    /// The schema is not the one that this program works with.
+    #[error("{0}")]
+    Schema(String),
+    /// Anything else: a fault of this program, or of its rights.
+    #[error("the database refused a statement: {0}")]
+    Refused(#[source] sqlx::Error),
+}
+
+impl StorageError {
+    /// Whether the same may succeed later without anybody's doing.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::Deadline(_))
+    }
+
+    /// Whether the same is worth trying again at once.
+    #[must_use]
+    pub fn is_lost_race(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::Raced(_))
+    }
+}
+
+impl From<sqlx::Error> for StorageError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => match kind_of(database.as_ref()) {
+                Kind::Away => Self::Away(error),
+                Kind::Lost => Self::Lost(error),
+                Kind::TooSlow => Self::TooSlow(error),
+                Kind::Raced => Self::Raced("key"),
+                Kind::Refused => Self::Refused(error),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Away(error),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Self::Broken(error.to_string()),
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+enum Kind {
+    Away,
+    Lost,
+    TooSlow,
+    Raced,
+    Refused,
+}
+
+/// By SQLSTATE, see <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn kind_of(error: &dyn DatabaseError) -> Kind {
+    match error.code().as_deref().unwrap_or_default() {
+        // Read-only transaction: a standby, or a primary that is failing over.
+        "25006" | "57P01" | "57P02" | "57P03" | "57P05" => Kind::Away,
+        "40001" | "40P01" => Kind::Lost,
+        "55P03" | "57014" => Kind::TooSlow,
+        "23505" => Kind::Raced,
+        // Connection, resources, system, authorization: somebody is seeing to it, or must.
+        code if ["08", "53", "58", "28", "3D"].iter().any(|class| code.starts_with(class)) => Kind::Away,
+        _ => Kind::Refused,
+    }
+}

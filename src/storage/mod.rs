@@ -1,0 +1,20 @@
+//! The Inventory Database: system of record for stock and reservations.
+//!
+//! One module for each table's SQL. A statement is a round trip, so a batch is a handful of statements over
+//! arrays. Row locks are always taken in the order reservation by id, then stock by product, so that two
+//! workers, or two replicas, can never deadlock.
+
+mod column;
+mod database;
+mod error;
+pub mod migrations;
+pub mod outbox;
+pub mod outcome;
+pub mod reservation;
+pub mod stock;
+pub mod stock_change;
+pub mod stock_import;
+pub mod verify;
+
+pub use database::{Database, Transaction};
+pub use error::StorageError;

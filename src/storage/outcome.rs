@@ -1,0 +1,81 @@
+//! Table `command_outcome`: how commands were answered, by their `message_id`.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+use super::StorageError;
+
+/// An outcome as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Record {
+    /// The idempotency key.
+    pub message_id: Vec<u8>,
+    /// What the message was made of.
+    pub body_hash: [u8; 32],
+    /// The type of the answer, or the code of a refusal.
+    pub outcome: String,
+    /// The `message_id` of the answer.
+    pub answer_id: Uuid,
+    /// The CloudEvents subject of the answer.
+    pub subject: String,
+    /// The body of the answer.
+    pub body: Vec<u8>,
+    /// When it was decided.
+    pub decided_at: DateTime<Utc>,
+}
+
+/// Looks outcomes up. To be asked after the locks are held: what another transaction did with the same
+/// commands and rows is visible then.
+pub async fn look_up(
+    connection: &mut PgConnection,
+    message_ids: &[&[u8]],
+) -> Result<Vec<Record>, StorageError> {
+    let records = sqlx::query_as("SELECT * FROM command_outcome WHERE message_id = ANY($1)")
+        .bind(message_ids)
+        .fetch_all(connection)
+        .await?;
+    Ok(records)
+}
+
+/// Keeps outcomes. Fails with [`StorageError::Raced`] where another transaction has just decided one of them.
+pub async fn insert(connection: &mut PgConnection, records: &[Record]) -> Result<(), StorageError> {
+    // In the order of the keys, so that two transactions that insert the same ones wait in line.
+    let mut sorted: Vec<&Record> = records.iter().collect();
+    sorted.sort_unstable_by(|a, b| a.message_id.cmp(&b.message_id));
+    let inserted = sqlx::query(
+        "INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at)
+         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::uuid[], $5::text[], $6::bytea[],
+                              $7::timestamptz[])
+         ON CONFLICT (message_id) DO NOTHING",
+    )
+    .bind(sorted.iter().map(|r| r.message_id.as_slice()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.body_hash.as_slice()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.outcome.as_str()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.answer_id).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.subject.as_str()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.body.as_slice()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.decided_at).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    if inserted.rows_affected() == records.len() as u64 {
+        Ok(())
+    } else {
+        Err(StorageError::Raced("message_id"))
+    }
+}
+
+/// Drops up to `limit` outcomes that are older than so many days; says how many.
+pub async fn drop_older(executor: impl PgExecutor<'_>, days: u32, limit: u32) -> Result<u64, StorageError> {
+    let dropped = sqlx::query(
+        "DELETE FROM command_outcome WHERE ctid = ANY (ARRAY(
+             SELECT ctid FROM command_outcome
+             WHERE decided_at < now() - make_interval(days => $1)
+             ORDER BY decided_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
+    )
+    .bind(i32::try_from(days).unwrap_or(i32::MAX))
+    .bind(i64::from(limit))
+    .execute(executor)
+    .await?;
+    Ok(dropped.rows_affected())
+}
