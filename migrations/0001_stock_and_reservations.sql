@@ -129,8 +129,8 @@ CREATE TABLE outbox (
     occurred_at    timestamptz NOT NULL,
     correlation_id bytea,
     causation_id   bytea,
-    traceparent    text        NOT NULL,
-    tracestate     text,
+    traceparent    bytea,
+    tracestate     bytea,
     claimed_until  timestamptz NOT NULL
 -- A queue: rows live for milliseconds. Vacuum by count, or a busy hour leaves the table full of dead rows.
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
@@ -143,8 +143,8 @@ COMMENT ON COLUMN outbox.event_type IS 'InventoryReserved or InventoryUnavailabl
 COMMENT ON COLUMN outbox.subject IS 'The CloudEvents subject.';
 COMMENT ON COLUMN outbox.body IS 'The body of the event, byte for byte.';
 COMMENT ON COLUMN outbox.occurred_at IS 'When it was decided, by the clock of the database.';
-COMMENT ON COLUMN outbox.correlation_id IS 'What the command''s sender correlates by.';
+COMMENT ON COLUMN outbox.correlation_id IS 'What the command''s sender correlates by (bytes, because an AMQP string may hold what text may not).';
 COMMENT ON COLUMN outbox.causation_id IS 'The message_id of the command.';
-COMMENT ON COLUMN outbox.traceparent IS 'W3C trace context.';
-COMMENT ON COLUMN outbox.tracestate IS 'W3C trace state, where the command had one.';
+COMMENT ON COLUMN outbox.traceparent IS 'The W3C trace context of the command, as it came.';
+COMMENT ON COLUMN outbox.tracestate IS 'The W3C trace state of the command, as it came.';
 COMMENT ON COLUMN outbox.claimed_until IS 'Until then one replica sees to the row; after that any may take it over.';

@@ -95,16 +95,15 @@ impl Responder {
     fn answer(&self, message: &Message, query: Query, levels: &HashMap<ProductId, StockLevel>) -> Settlement {
         let Query { product, reply_to } = query;
         let (id, now) = (Uuid::now_v7(), clock::wall());
-        let (answer, outcome) = match levels.get(&product) {
-            Some(level) => (answer_stock_level(id, product, *level, now), "Answered"),
-            None => {
-                let detail = format!("Product {product} is not known: nobody has counted it yet.");
-                let problem = Problem::new(Code::ProductNotFound, detail);
-                (answer_problem(id, &problem, now), problem.code.name())
-            }
+        let (answer, outcome) = if let Some(level) = levels.get(&product) {
+            (answer_stock_level(id, product, *level, now), "Answered")
+        } else {
+            let detail = format!("Product {product} is not known: nobody has counted it yet.");
+            let problem = Problem::new(Code::ProductNotFound, detail);
+            (answer_problem(id, &problem, now), problem.code.name())
         };
         self.metrics.message(MessageType::GetStockLevel.name(), outcome);
-        let causation = Arc::new(Causation::of(message, Uuid::new_v4()));
+        let causation = Arc::new(Causation::of(message));
         let reply = Reply { to: reply_to, answer: Arc::new(answer), causation };
         Settlement { disposition: Disposition::Acknowledge, reply: Some(reply) }
     }
@@ -112,7 +111,7 @@ impl Responder {
     /// A query that can be answered is answered with the problem, and not dead-lettered (contract section 5).
     /// A command that went astray is no query: it must not be lost.
     fn reject(&self, message: &Message, problem: Problem, reply_to: Option<String>) -> Settlement {
-        let causation = Arc::new(Causation::of(message, Uuid::new_v4()));
+        let causation = Arc::new(Causation::of(message));
         warn!(
             code = problem.code.name(),
             detail = problem.detail,

@@ -9,7 +9,7 @@ use crate::config::RetentionSettings;
 use crate::storage::{Database, outcome};
 
 /// Pause between looks.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Rows a step: some milliseconds of work.
 const ROWS_A_STEP: u32 = 1000;

@@ -148,9 +148,10 @@ impl Parts {
     async fn prepare_schema(&self) -> Result<(), ServiceError> {
         let database = Database::for_operator(&self.settings.database)?;
         loop {
-            let prepared = match self.settings.database.migrate {
-                true => migrations::apply(&database).await,
-                false => migrations::check(&database).await,
+            let prepared = if self.settings.database.migrate {
+                migrations::apply(&database).await
+            } else {
+                migrations::check(&database).await
             };
             match prepared {
                 Err(error) if error.is_away() || error.is_lost_race() => {
@@ -186,14 +187,14 @@ impl Parts {
             settings: settings.outbox,
             metrics: Arc::clone(&metrics),
         };
-        let (promised, promises) = mpsc::channel(COMMITS_WAITING_MAX);
-        tasks.spawn(relay.clone().relay(promises, soft.clone()));
+        let (to_relay, commits) = mpsc::channel(COMMITS_WAITING_MAX);
+        tasks.spawn(relay.clone().relay(commits, soft.clone()));
         tasks.spawn(relay.sweep(soft.clone()));
         tasks.spawn(retention::run(database.clone(), settings.retention, soft.clone()));
 
         let workshop =
             Workshop { settings: &settings, database, metrics, events, replies, soft: soft.clone() };
-        tasks.spawn(workshop.commands(links.commands, promised).run(soft.clone()));
+        tasks.spawn(workshop.commands(links.commands, to_relay).run(soft.clone()));
         tasks.spawn(workshop.queries(links.queries).run(soft));
         tasks
     }

@@ -73,7 +73,7 @@ impl Handler {
             match self.persevere(part).await {
                 Ok(committed) => settled.extend(self.committed(part, committed).await),
                 Err(_) if self.stop.is_cancelled() => {
-                    settled.extend(part.iter().map(|_| Settlement::retry()))
+                    settled.extend(part.iter().map(|_| Settlement::retry()));
                 }
                 Err(error) if part.len() > 1 => {
                     warn!(commands = part.len(), %error, "batch failed: trying its halves");

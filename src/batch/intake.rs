@@ -30,7 +30,7 @@ pub(super) fn take_in(
     limits: &Limits,
     policy: &ReplyToPolicy,
 ) -> Result<Accepted, Box<Rejected>> {
-    let causation = Arc::new(Causation::of(message, Uuid::new_v4()));
+    let causation = Arc::new(Causation::of(message));
     let rejected =
         |problem, reply_to| Box::new(Rejected { problem, reply_to, causation: Arc::clone(&causation) });
     let reply_to = match policy.check(message) {

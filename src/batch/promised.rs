@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Answer, Causation, EventType, TraceContext};
+use crate::contract::{Answer, Causation, EventType};
 use crate::storage::{StorageError, outbox};
 
 /// The events of a commit, on their way to the broker.
@@ -35,8 +35,8 @@ impl From<&Event> for outbox::Row {
             occurred_at: answer.occurred_at,
             correlation_id: bytes(&causation.correlation_id),
             causation_id: bytes(&causation.causation_id),
-            traceparent: causation.trace.traceparent.clone(),
-            tracestate: causation.trace.tracestate.clone(),
+            traceparent: bytes(&causation.traceparent),
+            tracestate: bytes(&causation.tracestate),
         }
     }
 }
@@ -54,7 +54,8 @@ impl TryFrom<outbox::Row> for Event {
         let causation = Causation {
             correlation_id: row.correlation_id.map(text),
             causation_id: row.causation_id.map(text),
-            trace: TraceContext { traceparent: row.traceparent, tracestate: row.tracestate },
+            traceparent: row.traceparent.map(text),
+            tracestate: row.tracestate.map(text),
         };
         Ok(Self { answer: Arc::new(answer), causation: Arc::new(causation) })
     }

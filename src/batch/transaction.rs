@@ -69,10 +69,7 @@ async fn load(transaction: &mut Transaction, requests: &[Request]) -> Result<Boo
     let (ids, carts) = reservations_and_carts(requests);
     let reservations = reservation::lock(connection, &ids, &carts).await?;
     let products = products(requests, &reservations);
-    let levels = match products.is_empty() {
-        true => Vec::new(),
-        false => stock::lock(connection, &products).await?,
-    };
+    let levels = stock::lock(connection, &products).await?;
     let message_ids: Vec<&[u8]> =
         requests.iter().filter_map(|r| r.key.as_ref()).map(|key| key.message_id.as_slice()).collect();
     let records = outcome::look_up(connection, &message_ids).await?;
@@ -114,16 +111,10 @@ fn products(requests: &[Request], reservations: &[Reservation]) -> Vec<Uuid> {
 
 async fn persist_changes(transaction: &mut Transaction, changes: &Changes) -> Result<(), StorageError> {
     let connection = transaction.connection()?;
-    if !changes.stock.is_empty() {
-        stock::update_reserved(connection, &changes.stock).await?;
-    }
+    stock::update_reserved(connection, &changes.stock).await?;
     // Ended holds first: a cart's next hold must find the place free.
-    if !changes.updated.is_empty() {
-        reservation::update(connection, &changes.updated).await?;
-    }
-    if !changes.inserted.is_empty() {
-        reservation::insert(connection, &changes.inserted).await?;
-    }
+    reservation::update(connection, &changes.updated).await?;
+    reservation::insert(connection, &changes.inserted).await?;
     reservation::insert_amendments(connection, &changes.amendments).await
 }
 
@@ -139,10 +130,7 @@ async fn persist_outcomes(
         .filter(|(_, answered)| answered.is_new)
         .filter_map(|(request, answered)| Some(answered.to_record(request.key.as_ref()?, now)))
         .collect();
-    match records.is_empty() {
-        true => Ok(()),
-        false => outcome::insert(transaction.connection()?, &records).await,
-    }
+    outcome::insert(transaction.connection()?, &records).await
 }
 
 /// The events of a batch, those that are told once more included: the broker may have lost the first one.
@@ -161,9 +149,6 @@ async fn persist_events(
     events: &[Event],
     lease_seconds: u32,
 ) -> Result<Vec<i64>, StorageError> {
-    if events.is_empty() {
-        return Ok(Vec::new());
-    }
     let rows: Vec<outbox::Row> = events.iter().map(outbox::Row::from).collect();
     outbox::insert(transaction.connection()?, &rows, lease_seconds).await
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The Inventory Service: source of truth for stock.
 #[derive(Debug, Parser)]
@@ -67,6 +68,13 @@ pub enum Command {
     Healthcheck,
 }
 
+/// A UUID as on the wire: in the hyphenated form, in any case (contract section 1).
+pub(super) fn uuid(text: &str) -> Result<Uuid, &'static str> {
+    text.parse::<Hyphenated>()
+        .map(Hyphenated::into_uuid)
+        .map_err(|_| "expected a UUID such as 0191f3a0-7c50-7d3e-9f5a-3a1c0c9b7e11")
+}
+
 /// What to do with stock.
 #[derive(Debug, Subcommand)]
 pub enum StockCommand {
@@ -75,7 +83,7 @@ pub enum StockCommand {
     /// Makes a product known that was not. Refused where less than is reserved.
     Set {
         /// The product: a UUID
-        #[arg(value_name = "PRODUCT_ID")]
+        #[arg(value_name = "PRODUCT_ID", value_parser = uuid)]
         product: Uuid,
         /// Units on hand, reserved ones included
         #[arg(value_parser = clap::value_parser!(i64).range(0..=crate::storage::stock_change::ON_HAND_MAX))]
@@ -87,7 +95,7 @@ pub enum StockCommand {
     /// Refused where less than is reserved would be left.
     Adjust {
         /// The product: a UUID
-        #[arg(value_name = "PRODUCT_ID")]
+        #[arg(value_name = "PRODUCT_ID", value_parser = uuid)]
         product: Uuid,
         /// Units to add; -3 takes three away
         #[arg(allow_negative_numbers = true)]
@@ -97,13 +105,13 @@ pub enum StockCommand {
     /// On hand, reserved, available
     Show {
         /// The product: a UUID
-        #[arg(value_name = "PRODUCT_ID")]
+        #[arg(value_name = "PRODUCT_ID", value_parser = uuid)]
         product: Uuid,
     },
 
     /// Count many products: all lines of a file, or none
     ///
-    /// The file is CSV with the columns product_id and quantity. Each line is a count as with `stock set`; of two
+    /// The file is CSV with the columns `product_id` and `quantity`. Each line is a count as with `stock set`; of two
     /// lines for a product the later stands. At the first fault nothing is changed, and its line is named.
     Import {
         /// The file

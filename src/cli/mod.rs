@@ -4,6 +4,7 @@ mod args;
 mod failure;
 mod healthcheck;
 mod serve;
+mod stacks;
 mod stock;
 mod stock_import;
 mod verify;
@@ -27,13 +28,16 @@ pub fn main() -> std::process::ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { config, json, command } = arguments;
+    if matches!(command, Command::Serve) {
+        stacks::ensure_large()?;
+    }
     let settings = crate::config::Settings::load(config.as_deref())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::system)?;
     runtime.block_on(async {
         match command {
             Command::Serve => serve::run(settings).await,
-            Command::Migrate => serve::migrate(&settings).await,
+            Command::Migrate => serve::migrate(&settings, json).await,
             Command::Stock(StockCommand::Set { product, quantity }) => {
                 stock::set(&settings, product, quantity, json).await
             }

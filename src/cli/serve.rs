@@ -20,7 +20,16 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 /// Brings the database up to date.
-pub(super) async fn migrate(settings: &Settings) -> Result<(), Failure> {
+#[expect(clippy::print_stdout, reason = "this is what the user asked for")]
+pub(super) async fn migrate(settings: &Settings, json: bool) -> Result<(), Failure> {
     let database = Database::for_operator(&settings.database)?;
-    Ok(migrations::apply(&database).await?)
+    database.try_connect().await?;
+    migrations::apply(&database).await?;
+    let version = migrations::latest();
+    if json {
+        println!("{}", serde_json::json!({ "migration": version }));
+    } else {
+        println!("the database is up to date: migration {version}");
+    }
+    Ok(())
 }

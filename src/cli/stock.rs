@@ -58,6 +58,7 @@ pub(super) async fn show(settings: &Settings, product: Uuid, json: bool) -> Resu
 /// The database, once its schema is known to be the right one.
 pub(super) async fn open(settings: &Settings) -> Result<Database, Failure> {
     let database = Database::for_operator(&settings.database)?;
+    database.try_connect().await?;
     migrations::check(&database).await?;
     Ok(database)
 }

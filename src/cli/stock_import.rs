@@ -6,9 +6,9 @@ use std::path::Path;
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder, Trim};
 use indicatif::{ProgressBar, ProgressStyle};
-use uuid::Uuid;
 
 use super::Failure;
+use super::args::uuid;
 use super::stock::{open, operator};
 use crate::config::Settings;
 use crate::storage::stock_change::ON_HAND_MAX;
@@ -118,7 +118,7 @@ fn parse(record: &ByteRecord, columns: &Columns) -> Result<Line, Fault> {
     let fault = |reason: &str| Fault { line: number, reason: reason.to_owned() };
     let field =
         |column| record.get(column).and_then(|field| std::str::from_utf8(field).ok()).unwrap_or_default();
-    let product = Uuid::try_parse(field(columns.product)).map_err(|_| fault("product_id is not a UUID"))?;
+    let product = uuid(field(columns.product)).map_err(|_| fault("product_id is not a UUID"))?;
     let quantity =
         field(columns.quantity).parse().ok().filter(|quantity| (0..=ON_HAND_MAX).contains(quantity));
     let quantity =

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::json::{Positive, WireUuid, invalid};
+use super::json::{Object, Positive, WireUuid, invalid};
 use super::{Code, Message, Problem, json};
 use crate::domain::{
     CartId, Command, Item, Items, OrderId, ProductId, Release, ReleaseReason, ReservationId, Reserve,
@@ -72,11 +72,11 @@ pub fn decode_command(message: &Message, limits: &Limits) -> Result<Command, Pro
     check_size(message, limits)?;
     match MessageType::of(message) {
         Some(MessageType::ReserveInventory) => {
-            let wire: WireReserve = json::from_slice(&message.body)?;
+            let Object(wire): Object<WireReserve> = json::from_slice(&message.body)?;
             wire.into_command(limits).map(Command::Reserve)
         }
         Some(MessageType::ReleaseInventory) => {
-            let wire: WireRelease = json::from_slice(&message.body)?;
+            let Object(wire): Object<WireRelease> = json::from_slice(&message.body)?;
             Ok(Command::Release(wire.into()))
         }
         Some(MessageType::GetStockLevel) => {
@@ -94,7 +94,7 @@ pub fn decode_query(message: &Message, limits: &Limits) -> Result<ProductId, Pro
     check_size(message, limits)?;
     match MessageType::of(message) {
         Some(MessageType::GetStockLevel) => {
-            let wire: WireStockLevelQuery = json::from_slice(&message.body)?;
+            let Object(wire): Object<WireStockLevelQuery> = json::from_slice(&message.body)?;
             Ok(ProductId(wire.product_id.0))
         }
         Some(MessageType::ReserveInventory | MessageType::ReleaseInventory) => {
@@ -129,7 +129,7 @@ struct WireReserve {
     order_id: Option<WireUuid>,
     reservation_id: Option<WireUuid>,
     hold_seconds: Option<Positive>,
-    items: Vec<WireItem>,
+    items: Vec<Object<WireItem>>,
 }
 
 #[derive(Deserialize)]
@@ -146,12 +146,22 @@ struct WireRelease {
     reason: Option<WireReason>,
 }
 
+/// Read as a string first: a derived enum would take an object for one as well.
 #[derive(Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum WireReason {
-    CheckoutFailed,
-    OrderCancelled,
-    Expired,
+#[serde(try_from = "String")]
+struct WireReason(ReleaseReason);
+
+impl TryFrom<String> for WireReason {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        match name.as_str() {
+            "CHECKOUT_FAILED" => Ok(Self(ReleaseReason::CheckoutFailed)),
+            "ORDER_CANCELLED" => Ok(Self(ReleaseReason::OrderCancelled)),
+            "EXPIRED" => Ok(Self(ReleaseReason::Expired)),
+            _ => Err("expected CHECKOUT_FAILED, ORDER_CANCELLED or EXPIRED"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -180,7 +190,7 @@ fn hold_seconds(seconds: u64) -> Result<u32, Problem> {
     }
 }
 
-fn items(lines: &[WireItem], limits: &Limits) -> Result<Items, Problem> {
+fn items(lines: &[Object<WireItem>], limits: &Limits) -> Result<Items, Problem> {
     if lines.is_empty() {
         return Err(invalid("items is empty: a cart has at least one line."));
     }
@@ -188,7 +198,9 @@ fn items(lines: &[WireItem], limits: &Limits) -> Result<Items, Problem> {
         return Err(invalid(format!("items has {} lines, the limit is {}.", lines.len(), limits.lines)));
     }
     let items = Items::add_up(
-        lines.iter().map(|line| Item { product: ProductId(line.product_id.0), quantity: line.quantity.0 }),
+        lines
+            .iter()
+            .map(|Object(line)| Item { product: ProductId(line.product_id.0), quantity: line.quantity.0 }),
     );
     // A line over the limit makes a total over the limit.
     if let Some(item) = items.iter().find(|item| item.quantity > limits.quantity) {
@@ -204,11 +216,7 @@ impl From<WireRelease> for Release {
     fn from(wire: WireRelease) -> Self {
         Self {
             reservation: ReservationId(wire.reservation_id.0),
-            reason: wire.reason.map(|reason| match reason {
-                WireReason::CheckoutFailed => ReleaseReason::CheckoutFailed,
-                WireReason::OrderCancelled => ReleaseReason::OrderCancelled,
-                WireReason::Expired => ReleaseReason::Expired,
-            }),
+            reason: wire.reason.map(|WireReason(reason)| reason),
         }
     }
 }

@@ -3,8 +3,10 @@
 //! What is wrong is said without repeating the value: it may be a customer's id.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -59,11 +61,36 @@ pub(super) fn serialize_time<S: Serializer>(time: &DateTime<Utc>, to: S) -> Resu
     to.serialize_str(&rfc3339(*time))
 }
 
+#[expect(clippy::ref_option, reason = "what serde calls this with")]
 pub(super) fn serialize_optional_time<S: Serializer>(
     time: &Option<DateTime<Utc>>,
     to: S,
 ) -> Result<S::Ok, S::Error> {
     time.map(rfc3339).serialize(to)
+}
+
+/// An object, and not the array of its values that a derived `Deserialize` would take for one as well.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
 }
 
 /// A UUID in the hyphenated form, in any case.

@@ -82,23 +82,28 @@ pub struct Causation {
     pub correlation_id: Option<String>,
     /// The sender's `message_id`: the header `x-causation-id`.
     pub causation_id: Option<String>,
-    /// The sender's trace, continued.
-    pub trace: TraceContext,
+    /// The sender's header `traceparent`.
+    pub traceparent: Option<String>,
+    /// The sender's header `tracestate`.
+    pub tracestate: Option<String>,
 }
 
 impl Causation {
-    /// What answers to this message take over; `random` makes the id of the span.
+    /// What answers to this message take over.
     #[must_use]
-    pub fn of(message: &Message, random: Uuid) -> Self {
+    pub fn of(message: &Message) -> Self {
         Self {
             correlation_id: message.correlation_id.as_ref().or(message.message_id.as_ref()).cloned(),
             causation_id: message.message_id.clone(),
-            trace: TraceContext::continued(
-                message.traceparent.as_deref(),
-                message.tracestate.as_deref(),
-                random,
-            ),
+            traceparent: message.traceparent.clone(),
+            tracestate: message.tracestate.clone(),
         }
+    }
+
+    /// The trace that an answer belongs to.
+    #[must_use]
+    pub fn trace(&self, answer: &Answer) -> TraceContext {
+        TraceContext::continued(self.traceparent.as_deref(), self.tracestate.as_deref(), answer.id)
     }
 }
 

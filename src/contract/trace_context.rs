@@ -17,9 +17,11 @@ pub struct TraceContext {
 impl TraceContext {
     /// Continues the sender's trace with a span of our own. A `traceparent` that is not valid begins a new
     /// trace, as the recommendation says, and its `tracestate` is dropped with it.
+    ///
+    /// The ids are those of the answer: told again, it is the very same.
     #[must_use]
-    pub fn continued(traceparent: Option<&str>, tracestate: Option<&str>, random: Uuid) -> Self {
-        let digits = format!("{:032x}", random.as_u128());
+    pub fn continued(traceparent: Option<&str>, tracestate: Option<&str>, answer_id: Uuid) -> Self {
+        let digits = format!("{:032x}", answer_id.as_u128());
         let span_id = &digits[16..];
         match traceparent.and_then(parse) {
             Some((trace_id, flags)) => Self {

@@ -56,12 +56,11 @@ fn repetition<R: Clone>(
     request: &Request,
 ) -> Option<Decision<R>> {
     let key = request.key.as_ref()?;
-    let (body_hash, repeat) = match decided_here.get(key.message_id.as_slice()) {
-        Some((position, body_hash)) => (*body_hash, Repeat::OfRequest(*position)),
-        None => {
-            let known = books.known(&key.message_id)?;
-            (&known.body_hash, Repeat::Recorded(known.answer.clone()))
-        }
+    let (body_hash, repeat) = if let Some((position, body_hash)) = decided_here.get(&*key.message_id) {
+        (*body_hash, Repeat::OfRequest(*position))
+    } else {
+        let known = books.known(&key.message_id)?;
+        (&known.body_hash, Repeat::Recorded(known.answer.clone()))
     };
     Some(if *body_hash == key.body_hash { Decision::Repeated(repeat) } else { Decision::MessageIdReused })
 }
@@ -84,7 +83,7 @@ fn decide_reserve<R>(
     }
     let standing = books.live_hold(reserve.cart).cloned();
     match standing.and_then(|r| r.hold.map(|hold| (r.id, hold))) {
-        Some((id, hold)) if hold.items.same_as(&reserve.items) => confirm(books, reserve, id, hold, now),
+        Some((id, hold)) if hold.items.same_as(&reserve.items) => confirm(books, reserve, id, &hold, now),
         standing => take_all_or_nothing(books, reserve, standing, fresh, now),
     }
 }
@@ -109,15 +108,15 @@ fn confirm<R>(
     books: &mut Books<R>,
     reserve: &Reserve,
     id: ReservationId,
-    hold: Hold,
+    hold: &Hold,
     now: DateTime<Utc>,
 ) -> Outcome {
     let confirmed = Hold {
         order: reserve.order.or(hold.order),
-        expires_at: later_end(Some(&hold), reserve, now),
+        expires_at: later_end(Some(hold), reserve, now),
         ..hold.clone()
     };
-    if confirmed != hold {
+    if confirmed != *hold {
         books.put(Reservation { id, hold: Some(confirmed.clone()), state: State::Held });
     }
     reserved(id, confirmed)

@@ -34,6 +34,7 @@ impl Items {
     }
 
     /// The items in the sender's order.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Item> {
         self.0.iter()
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -94,6 +94,11 @@ impl Link {
         }
     }
 
+    /// Lets the next pause be a short one.
+    pub(super) fn hurry(&mut self) {
+        self.pauses = pauses();
+    }
+
     async fn try_connect(&self) -> Result<Connection, ConnectError> {
         let limit = self.settings.timeout();
         let properties =
@@ -130,6 +135,11 @@ pub(super) async fn lost(connection: &Connection) {
     while connection.status().connected() {
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
+}
+
+/// Closes a channel that is done with, before its connection: the client would call it an error otherwise.
+pub(super) async fn close(channel: &Channel) -> Result<(), lapin::Error> {
+    if channel.status().connected() { channel.close(200, "done".into()).await } else { Ok(()) }
 }
 
 /// Checks the URL, so that a mistake shows at once and not as a failure to connect.

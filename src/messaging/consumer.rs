@@ -1,6 +1,7 @@
 //! Consumes a queue: gathers what has arrived, has it handled, and settles every delivery.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{Acker, Channel, Connection};
+use lapin::{Acker, Channel, Connection, ErrorKind};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::connection::lost;
+use super::connection::{close, lost};
 use super::dead_letter::dead_letter;
 use super::properties::{short, take_message};
 use super::{Link, Publication, Publisher};
@@ -58,28 +59,58 @@ pub struct Consumer<W> {
 impl<W: Work> Consumer<W> {
     /// Consumes until `stop`; then works off what it was given already.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut one_by_one = false;
         while let Some(connection) = self.link.connect(&stop).await {
-            let result = self.session(&connection, &stop).await;
+            let result = self.session(&connection, one_by_one, &stop).await;
             self.link.down(connection).await;
+            one_by_one = false;
             if let Err(error) = result {
                 warn!(connection = self.link.name(), %error, "consuming failed");
+                if matches!(error.kind(), ErrorKind::ParsingError(_)) {
+                    one_by_one = true;
+                    self.link.hurry();
+                }
             }
         }
     }
 
-    async fn session(&self, connection: &Connection, stop: &CancellationToken) -> Result<(), lapin::Error> {
+    /// A message that the client cannot even read takes the connection with it, and a delivery counts against
+    /// every message that was on its way. Taken one by one the others come through unharmed, and that one is
+    /// soon over RabbitMQ's delivery limit.
+    async fn session(
+        &self,
+        connection: &Connection,
+        one_by_one: bool,
+        stop: &CancellationToken,
+    ) -> Result<(), lapin::Error> {
+        if one_by_one {
+            warn!(connection = self.link.name(), "a message cannot be read: taking them one by one");
+            self.consume(connection, 1, Some(self.prefetch), stop).await?;
+        }
+        self.consume(connection, self.prefetch, None, stop).await
+    }
+
+    /// Consumes until `stop`, or so many messages.
+    async fn consume(
+        &self,
+        connection: &Connection,
+        prefetch: u16,
+        limit: Option<u16>,
+        stop: &CancellationToken,
+    ) -> Result<(), lapin::Error> {
         let channel = connection.create_channel().await?;
-        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let queue = short(&self.queue).unwrap_or_default();
         let options = BasicConsumeOptions::default();
         let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
         self.link.up();
-        let (inbox, arrived) = mpsc::channel(self.prefetch.into());
+        let (inbox, arrived) = mpsc::channel(prefetch.into());
         let (read, settled) = tokio::join!(
-            read(connection, &channel, consumer, inbox, stop),
+            read(connection, &channel, consumer, inbox, limit, stop),
             self.work_off(&channel, arrived, stop)
         );
-        read.and(settled)
+        read.and(settled)?;
+        close(&channel).await
     }
 
     /// Batches form by themselves: what arrives while one is handled is the next.
@@ -146,7 +177,7 @@ impl<W: Work> Consumer<W> {
     fn bury(&self, delivery: Delivery, message: &Message, problem: &Problem, dead: &mut DeadLetters) {
         self.metrics.dead_letter(problem.code.name());
         let exchange = &self.link.settings().dead_letter;
-        match dead_letter(exchange, message, delivery.properties, problem) {
+        match dead_letter(exchange, message, &delivery.properties, problem) {
             Some(letter) => {
                 dead.letters.push(letter);
                 dead.originals.push(delivery.acker);
@@ -181,27 +212,35 @@ struct DeadLetters {
     for_the_broker: Vec<Acker>,
 }
 
-/// Passes deliveries on until the consumer ends. On `stop` it asks for no more, and passes on what was given.
+/// Passes deliveries on until the consumer ends. On `stop`, or after so many, it asks for no more, and passes on
+/// what it was given.
 async fn read(
     connection: &Connection,
     channel: &Channel,
     mut consumer: lapin::Consumer,
     inbox: mpsc::Sender<Delivery>,
+    mut limit: Option<u16>,
     stop: &CancellationToken,
 ) -> Result<(), lapin::Error> {
-    let mut is_stopping = false;
+    let mut is_asking = true;
     loop {
-        tokio::select! {
-            delivery = consumer.next() => match delivery {
-                // The worker is gone only after an error of its own, which is the one to report.
-                Some(delivery) => if inbox.send(delivery?).await.is_err() { return Ok(()) },
-                None => return Ok(()),
+        let wants_more = tokio::select! {
+            biased;
+            delivery = consumer.next() => {
+                let Some(delivery) = delivery else { return Ok(()) };
+                if inbox.send(delivery?).await.is_err() {
+                    // The worker is gone only after an error of its own, which is the one to report.
+                    return Ok(());
+                }
+                limit = limit.map(|left| left.saturating_sub(1));
+                limit != Some(0)
             },
-            () = stop.cancelled(), if !is_stopping => {
-                is_stopping = true;
-                channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
-            }
-            () = lost(connection) => return Ok(()),
+            () = stop.cancelled(), if is_asking => false,
+            () = lost(connection) => return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+        };
+        if is_asking && !wants_more {
+            is_asking = false;
+            channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
         }
     }
 }

@@ -10,23 +10,22 @@ use crate::contract::{Message, Problem, rfc3339};
 /// Headers that make RabbitMQ send a message to more queues: <https://www.rabbitmq.com/docs/sender-selected>.
 const SENDER_SELECTED: [(&str, &str); 2] = [("CC", "x-original-cc"), ("BCC", "x-original-bcc")];
 
-/// Bytes that the headers of a dead letter may have: they must fit one frame, and RabbitMQ's frames have
-/// 128 KiB unless set otherwise.
-const HEADERS_BYTES_MAX: usize = 100_000;
-
-/// How deep the headers of a dead letter may be nested.
-const HEADERS_DEPTH_MAX: usize = 100;
+/// Bytes that the headers of a message may have to become a dead letter of ours: with all other properties and
+/// what is added they must fit one frame, and RabbitMQ's frames have 128 KiB unless set otherwise.
+const HEADERS_BYTES_MAX: usize = 120_000;
 
 /// The dead letter; nothing where the headers leave no room for ours. RabbitMQ itself can dead-letter such a
 /// message, with all that came and without our reason.
 pub(super) fn dead_letter(
     exchange: &str,
     message: &Message,
-    properties: BasicProperties,
+    properties: &BasicProperties,
     problem: &Problem,
 ) -> Option<Publication> {
     let original = properties.headers().clone().unwrap_or_default();
-    size_of_table(&original, HEADERS_DEPTH_MAX).filter(|bytes| *bytes <= HEADERS_BYTES_MAX)?;
+    if size_of_table(&original) > HEADERS_BYTES_MAX {
+        return None;
+    }
     let mut headers = FieldTable::default();
     for (name, value) in original.inner() {
         let kept_as = SENDER_SELECTED.iter().find(|(acting, _)| *acting == name.as_str());
@@ -58,7 +57,7 @@ pub(super) fn dead_letter(
 
 /// The properties without those that would act on the broker: an expiration would drop the dead letter, and
 /// RabbitMQ refuses a user id that is not the publisher's own.
-fn without_acting(from: BasicProperties) -> BasicProperties {
+fn without_acting(from: &BasicProperties) -> BasicProperties {
     let mut to = BasicProperties::default();
     macro_rules! keep {
         ($($read:ident => $write:ident),* $(,)?) => {
@@ -83,27 +82,19 @@ fn without_acting(from: BasicProperties) -> BasicProperties {
     to
 }
 
-/// Bytes that a table takes on the wire; nothing where it is nested too deep.
-fn size_of_table(table: &FieldTable, depth: usize) -> Option<usize> {
-    let entries = table
-        .inner()
-        .iter()
-        .map(|(name, value)| Some(1 + name.as_str().len() + size_of_value(value, depth.checked_sub(1)?)?));
-    entries.sum::<Option<usize>>().map(|bytes| bytes + 4)
+/// Bytes that a table takes on the wire.
+fn size_of_table(table: &FieldTable) -> usize {
+    let entries = table.inner().iter().map(|(name, value)| 1 + name.as_str().len() + size_of_value(value));
+    entries.sum::<usize>() + 4
 }
 
-fn size_of_value(value: &AMQPValue, depth: usize) -> Option<usize> {
-    let bytes = match value {
+fn size_of_value(value: &AMQPValue) -> usize {
+    1 + match value {
         AMQPValue::LongString(text) => 4 + text.len(),
         AMQPValue::ShortString(text) => 1 + text.as_str().len(),
         AMQPValue::ByteArray(bytes) => 4 + bytes.len(),
-        AMQPValue::FieldTable(table) => size_of_table(table, depth)?,
-        AMQPValue::FieldArray(array) => {
-            let depth = depth.checked_sub(1)?;
-            let values = array.as_slice().iter().map(|value| size_of_value(value, depth));
-            values.sum::<Option<usize>>()? + 4
-        }
+        AMQPValue::FieldTable(table) => size_of_table(table),
+        AMQPValue::FieldArray(array) => 4 + array.as_slice().iter().map(size_of_value).sum::<usize>(),
         _ => 8,
-    };
-    Some(bytes + 1)
+    }
 }

@@ -65,8 +65,9 @@ fn headers(answer: &Answer, causation: &Causation) -> FieldTable {
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
     };
     put("schema-version", SCHEMA_VERSION);
-    put("traceparent", &causation.trace.traceparent);
-    if let Some(state) = &causation.trace.tracestate {
+    let trace = causation.trace(answer);
+    put("traceparent", &trace.traceparent);
+    if let Some(state) = &trace.tracestate {
         put("tracestate", state);
     }
     if let Some(id) = &causation.causation_id {

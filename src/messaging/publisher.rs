@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::connection::lost;
+use super::connection::{close, lost};
 use super::properties::of_answer;
 use super::{Link, properties};
 use crate::batch::Reply;
@@ -172,7 +172,7 @@ impl PublisherTask {
         self.link.up();
         loop {
             if self.in_hand.is_empty() && !self.take_jobs(connection).await? {
-                return Ok(());
+                return Ok(close(&channel).await?);
             }
             let limit = self.link.settings().timeout();
             let publications = self.in_hand.iter().flat_map(|job| &job.publications);

@@ -6,6 +6,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
 
 use super::ConnectError;
+use super::connection::close;
 use crate::config::AmqpSettings;
 use crate::contract::MessageType;
 
@@ -35,8 +36,7 @@ pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> 
     for queue in queues(settings) {
         ensure_queue(&channel, settings.declare, queue).await?;
     }
-    channel.close(200, "done".into()).await?;
-    Ok(())
+    Ok(close(&channel).await?)
 }
 
 fn exchanges(settings: &AmqpSettings) -> [Exchange<'_>; 5] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, Postgres};
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
 use tracing::log::LevelFilter;
 
 use super::StorageError;
@@ -15,6 +15,8 @@ use crate::config::{DatabaseSettings, SettingsError};
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
+    options: PgConnectOptions,
+    connect_timeout: Duration,
     transaction_timeout: Duration,
 }
 
@@ -35,7 +37,7 @@ impl Database {
 
     /// For people at the command line, whose work may be long.
     pub fn for_operator(settings: &DatabaseSettings) -> Result<Self, SettingsError> {
-        Self::open(settings, &[], Duration::from_secs(24 * 3600))
+        Self::open(settings, &[], Duration::from_hours(24))
     }
 
     fn open(
@@ -58,8 +60,17 @@ impl Database {
             .acquire_timeout(settings.connect_timeout())
             // A broken connection shows in the first statement; asking beforehand would cost each a round trip.
             .test_before_acquire(false)
-            .connect_lazy_with(options);
-        Ok(Self { pool, transaction_timeout })
+            .connect_lazy_with(options.clone());
+        let connect_timeout = settings.connect_timeout();
+        Ok(Self { pool, options, connect_timeout, transaction_timeout })
+    }
+
+    /// Makes one connection, to learn why where it cannot be made: the pool would only say that time is up.
+    pub async fn try_connect(&self) -> Result<(), StorageError> {
+        let connecting =
+            tokio::time::timeout(self.connect_timeout, PgConnection::connect_with(&self.options));
+        let connection = connecting.await.map_err(|_| StorageError::Deadline(self.connect_timeout))??;
+        Ok(connection.close().await?)
     }
 
     /// For single statements and for `sqlx` itself.

@@ -36,6 +36,12 @@ pub async fn check(database: &Database) -> Result<(), StorageError> {
     }
 }
 
+/// The version that the schema has once it is up to date.
+#[must_use]
+pub fn latest() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 async fn applied_versions(database: &Database) -> Result<BTreeSet<i64>, StorageError> {
     let versions: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
         .fetch_all(database.pool())

@@ -23,10 +23,10 @@ pub struct Row {
     pub correlation_id: Option<Vec<u8>>,
     /// The `message_id` of the command.
     pub causation_id: Option<Vec<u8>>,
-    /// W3C trace context.
-    pub traceparent: String,
-    /// W3C trace state.
-    pub tracestate: Option<String>,
+    /// The command's header `traceparent`.
+    pub traceparent: Option<Vec<u8>>,
+    /// The command's header `tracestate`.
+    pub tracestate: Option<Vec<u8>>,
 }
 
 /// A row that nobody saw to within its lease.
@@ -45,13 +45,16 @@ pub async fn insert(
     rows: &[Row],
     lease_seconds: u32,
 ) -> Result<Vec<i64>, StorageError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let keys = sqlx::query_scalar(
         "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
                              traceparent, tracestate, claimed_until)
          SELECT event_id, event_type, subject, body, occurred_at, correlation_id, causation_id, traceparent,
                 tracestate, clock_timestamp() + make_interval(secs => $10)
          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::bytea[],
-                     $7::bytea[], $8::text[], $9::text[])
+                     $7::bytea[], $8::bytea[], $9::bytea[])
               WITH ORDINALITY AS e (event_id, event_type, subject, body, occurred_at, correlation_id,
                                     causation_id, traceparent, tracestate, position)
          ORDER BY position
@@ -64,7 +67,7 @@ pub async fn insert(
     .bind(rows.iter().map(|r| r.occurred_at).collect::<Vec<_>>())
     .bind(rows.iter().map(|r| r.correlation_id.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|r| r.causation_id.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.traceparent.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|r| r.traceparent.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|r| r.tracestate.as_deref()).collect::<Vec<_>>())
     .bind(f64::from(lease_seconds))
     .fetch_all(connection)

@@ -31,6 +31,9 @@ pub async fn look_up(
     connection: &mut PgConnection,
     message_ids: &[&[u8]],
 ) -> Result<Vec<Record>, StorageError> {
+    if message_ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let records = sqlx::query_as("SELECT * FROM command_outcome WHERE message_id = ANY($1)")
         .bind(message_ids)
         .fetch_all(connection)
@@ -40,6 +43,9 @@ pub async fn look_up(
 
 /// Keeps outcomes. Fails with [`StorageError::Raced`] where another transaction has just decided one of them.
 pub async fn insert(connection: &mut PgConnection, records: &[Record]) -> Result<(), StorageError> {
+    if records.is_empty() {
+        return Ok(());
+    }
     // In the order of the keys, so that two transactions that insert the same ones wait in line.
     let mut sorted: Vec<&Record> = records.iter().collect();
     sorted.sort_unstable_by(|a, b| a.message_id.cmp(&b.message_id));

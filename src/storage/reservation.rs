@@ -32,6 +32,9 @@ pub async fn lock(
 
 /// Writes new reservations.
 pub async fn insert(connection: &mut PgConnection, reservations: &[Reservation]) -> Result<(), StorageError> {
+    if reservations.is_empty() {
+        return Ok(());
+    }
     // A row's items are a slice of two arrays that hold those of all rows: PostgreSQL has no array of arrays
     // of different lengths.
     bind(
@@ -52,6 +55,9 @@ pub async fn insert(connection: &mut PgConnection, reservations: &[Reservation])
 
 /// Writes locked reservations as they are now.
 pub async fn update(connection: &mut PgConnection, reservations: &[Reservation]) -> Result<(), StorageError> {
+    if reservations.is_empty() {
+        return Ok(());
+    }
     bind(
         "UPDATE reservation
          SET cart_id = r.cart_id, order_id = r.order_id, state = r.state, reserved_at = r.reserved_at,
@@ -209,11 +215,10 @@ impl Columns {
         self.ended_at.push(ended_at);
         self.end_reasons.push(reason);
         self.first_items.push(position(self.product_ids.len() + 1));
-        for (product, quantity) in
-            hold.map(|hold| columns_of(&hold.items)).into_iter().flat_map(|(p, q)| p.into_iter().zip(q))
-        {
-            self.product_ids.push(product);
-            self.quantities.push(quantity);
+        if let Some(hold) = hold {
+            let (product_ids, quantities) = columns_of(&hold.items);
+            self.product_ids.extend(product_ids);
+            self.quantities.extend(quantities);
         }
         self.last_items.push(position(self.product_ids.len()));
     }

@@ -15,6 +15,9 @@ pub async fn lock(
     connection: &mut PgConnection,
     products: &[Uuid],
 ) -> Result<Vec<(ProductId, StockLevel)>, StorageError> {
+    if products.is_empty() {
+        return Ok(Vec::new());
+    }
     let rows = sqlx::query_as(
         "SELECT product_id, on_hand, reserved FROM stock
          WHERE product_id = ANY($1) AND location = $2
@@ -47,6 +50,9 @@ pub async fn update_reserved(
     connection: &mut PgConnection,
     levels: &[(ProductId, StockLevel)],
 ) -> Result<(), StorageError> {
+    if levels.is_empty() {
+        return Ok(());
+    }
     let products: Vec<Uuid> = levels.iter().map(|(product, _)| product.0).collect();
     let reserved: Vec<i64> = levels.iter().map(|(_, level)| to_bigint(level.reserved)).collect();
     sqlx::query(

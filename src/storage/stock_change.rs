@@ -89,7 +89,7 @@ async fn try_apply(
         Change::Counted(counted) => counted,
         Change::Adjusted(delta) => on_hand_before.saturating_add(delta),
     };
-    if on_hand < 0 || on_hand > ON_HAND_MAX {
+    if !(0..=ON_HAND_MAX).contains(&on_hand) {
         return Err(ChangeError::OutOfRange { on_hand });
     }
     let level = StockLevel { on_hand: from_bigint(on_hand)?, reserved };
