@@ -16,6 +16,7 @@ RUN sed -i '/^\[\[\(bench\|example\|test\)\]\]/,/^$/d' Cargo.toml \
     && rm -r src
 
 # ---- The service itself. Cargo goes by times, and those of the sources may be older than the empty program's.
+COPY build.rs ./
 COPY migrations migrations
 COPY src src
 RUN find src -exec touch {} + \

@@ -179,9 +179,17 @@ impl fmt::Debug for Secret {
 /// The settings are not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Not readable, not known, or of the wrong type.
+    /// A file that is not there, or is no TOML.
     #[error("settings: {0}")]
     Unreadable(#[from] config::ConfigError),
+    /// Not known, or of the wrong type.
+    #[error("settings: {name}: {reason}")]
+    Invalid {
+        /// The setting.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Out of range.
     #[error("settings: {name} {reason}")]
     OutOfRange {
@@ -209,8 +217,12 @@ impl Settings {
             .try_parsing(true)
             .list_separator(",")
             .with_list_parse_key("amqp.reply_to_allow");
-        let settings: Self =
+        // By way of JSON: from its own values the library would take 7 for a boolean.
+        let merged: serde_json::Value =
             sources.add_source(well_known.build()?).add_source(environment).build()?.try_deserialize()?;
+        let settings: Self = serde_path_to_error::deserialize(merged).map_err(|error| {
+            SettingsError::Invalid { name: error.path().to_string(), reason: error.inner().to_string() }
+        })?;
         settings.check()?;
         Ok(settings)
     }

@@ -59,17 +59,17 @@ pub struct Consumer<W> {
 impl<W: Work> Consumer<W> {
     /// Consumes until `stop`; then works off what it was given already.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut one_by_one = false;
+        // Whether a message that cannot be read may still be among those that come.
+        let mut is_wary = false;
         while let Some(connection) = self.link.connect(&stop).await {
-            let result = self.session(&connection, one_by_one, &stop).await;
+            let result = self.session(&connection, &mut is_wary, &stop).await;
             self.link.down(connection).await;
-            one_by_one = false;
             if let Err(error) = result {
                 warn!(connection = self.link.name(), %error, "consuming failed");
-                if matches!(error.kind(), ErrorKind::ParsingError(_)) {
-                    one_by_one = true;
-                    self.link.hurry();
-                }
+                is_wary |= matches!(error.kind(), ErrorKind::ParsingError(_));
+            }
+            if is_wary {
+                self.link.hurry();
             }
         }
     }
@@ -80,12 +80,13 @@ impl<W: Work> Consumer<W> {
     async fn session(
         &self,
         connection: &Connection,
-        one_by_one: bool,
+        is_wary: &mut bool,
         stop: &CancellationToken,
     ) -> Result<(), lapin::Error> {
-        if one_by_one {
+        if *is_wary {
             warn!(connection = self.link.name(), "a message cannot be read: taking them one by one");
             self.consume(connection, 1, Some(self.prefetch), stop).await?;
+            *is_wary = false;
         }
         self.consume(connection, self.prefetch, None, stop).await
     }

@@ -1,0 +1,95 @@
+//! The shortest useful client: asks for the stock of a product, reserves one unit, and gives it back.
+//!
+//!     AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f cargo run --example quickstart -- PRODUCT_ID
+//!
+//! For publisher confirms, reconnecting and many carts at once see the example `checkout`.
+#![allow(clippy::print_stdout, reason = "this is what the user asked for")]
+
+use std::error::Error;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// RabbitMQ sends what is published to this name back to whoever consumes it on the same channel.
+const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
+/// How long to wait before the same message is sent again. That is safe: its `message_id` is the same.
+const PATIENCE: Duration = Duration::from_secs(5);
+const ATTEMPTS: usize = 3;
+
+/// Where a message goes, and what it is.
+struct Kind(&'static str, &'static str, &'static str);
+
+const GET_STOCK_LEVEL: Kind = Kind("inventory.queries", "get-stock-level", "GetStockLevel");
+const RESERVE: Kind = Kind("inventory.commands", "reserve-inventory", "ReserveInventory");
+const RELEASE: Kind = Kind("inventory.commands", "release-inventory", "ReleaseInventory");
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let product = std::env::args().nth(1).ok_or("usage: quickstart PRODUCT_ID")?;
+    let url = std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into());
+    let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+    let mut replies =
+        channel.basic_consume(DIRECT_REPLY_TO.into(), "".into(), options, FieldTable::default()).await?;
+
+    let level = ask(&channel, &mut replies, &GET_STOCK_LEVEL, &json!({ "productId": product })).await?;
+    println!("{level}");
+    // Chosen here, so that the hold can be released even if its answer is never seen.
+    let reservation = Uuid::now_v7();
+    let cart = json!({
+        "cartId": Uuid::now_v7(),
+        "reservationId": reservation,
+        "items": [{ "productId": product, "quantity": 1 }],
+    });
+    println!("{}", ask(&channel, &mut replies, &RESERVE, &cart).await?);
+    let release = json!({ "reservationId": reservation, "reason": "ORDER_CANCELLED" });
+    println!("{}", ask(&channel, &mut replies, &RELEASE, &release).await?);
+    Ok(connection.close(200, "done".into()).await?)
+}
+
+/// Sends a message, and waits for the answer to it.
+async fn ask(
+    channel: &Channel,
+    replies: &mut Consumer,
+    Kind(exchange, routing_key, message_type): &Kind,
+    body: &Value,
+) -> Result<Value, Box<dyn Error>> {
+    let message_id = Uuid::now_v7().to_string();
+    let properties = BasicProperties::default()
+        .with_type((*message_type).into())
+        .with_content_type("application/json".into())
+        .with_message_id(message_id.as_str().into())
+        .with_reply_to(DIRECT_REPLY_TO.into())
+        .with_delivery_mode(2);
+    for _ in 0..ATTEMPTS {
+        let (exchange, key) = ((*exchange).into(), (*routing_key).into());
+        let payload = body.to_string();
+        let options = BasicPublishOptions::default();
+        channel.basic_publish(exchange, key, options, payload.as_bytes(), properties.clone()).await?;
+        if let Ok(answer) = timeout(PATIENCE, answer_to(&message_id, replies)).await {
+            return answer;
+        }
+    }
+    Err(format!("no answer to {message_type}: is the service running?").into())
+}
+
+async fn answer_to(message_id: &str, replies: &mut Consumer) -> Result<Value, Box<dyn Error>> {
+    while let Some(reply) = replies.next().await {
+        let reply = reply?;
+        // Where a message has no correlation id of its own, its answers carry its message id.
+        if reply.properties.correlation_id().as_ref().is_none_or(|id| id.as_str() != message_id) {
+            continue;
+        }
+        let body: Value = serde_json::from_slice(&reply.data)?;
+        let is_problem = reply.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == "Error");
+        return if is_problem { Err(body.to_string().into()) } else { Ok(body) };
+    }
+    Err("the connection to RabbitMQ is gone".into())
+}
