@@ -14,7 +14,7 @@ use crate::batch::{Handler, Promised};
 use crate::config::{Settings, SettingsError};
 use crate::contract::ReplyToPolicy;
 use crate::http::{self, Health};
-use crate::messaging::{Consumer, Link, Publisher, parse_url};
+use crate::messaging::{Consumer, Link, Outlets, Publisher, parse_url};
 use crate::metrics::Metrics;
 use crate::outbox_relay::Relay;
 use crate::query::Responder;
@@ -258,9 +258,12 @@ impl Workshop<'_> {
             prefetch,
             at_once,
             work,
-            dead_letters: self.events.clone(),
-            replies: self.replies.clone(),
-            metrics: Arc::clone(&self.metrics),
+            outlets: Outlets {
+                dead_letters: self.events.clone(),
+                dead_letter_exchange: self.settings.amqp.dead_letter.clone(),
+                replies: self.replies.clone(),
+                metrics: Arc::clone(&self.metrics),
+            },
         }
     }
 }

@@ -2,32 +2,22 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
-
 use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Acker, Channel, Connection, ErrorKind};
+use lapin::{Channel, Connection, ErrorKind};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use super::Link;
 use super::connection::{close, lost};
-use super::dead_letter::dead_letter;
 use super::properties::{short, take_message};
-use super::{Link, Publication, Publisher};
-use crate::batch::{Disposition, Settlement};
-use crate::contract::{Message, Problem};
-use crate::metrics::Metrics;
-
-/// Pause before a message goes back to the queue that could not be handled.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+use super::settler::{Outlets, Settler};
+use crate::batch::Settlement;
+use crate::contract::Message;
 
 /// Handles what a queue brings.
 pub trait Work: Send + Sync {
@@ -48,12 +38,8 @@ pub struct Consumer<W> {
     pub at_once: usize,
     /// Who handles them.
     pub work: W,
-    /// Where dead letters go.
-    pub dead_letters: Publisher,
-    /// Where replies go.
-    pub replies: Publisher,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
+    /// Where what is not acknowledged goes, and the answers.
+    pub outlets: Outlets,
 }
 
 impl<W: Work> Consumer<W> {
@@ -121,7 +107,7 @@ impl<W: Work> Consumer<W> {
         mut arrived: mpsc::Receiver<Delivery>,
         stop: &CancellationToken,
     ) -> Result<(), lapin::Error> {
-        let mut given_back = JoinSet::new();
+        let mut settler = Settler::new(&self.outlets, stop);
         let mut deliveries = Vec::with_capacity(self.at_once);
         while arrived.recv_many(&mut deliveries, self.at_once).await > 0 {
             // What a dead channel left behind comes again on the next.
@@ -131,86 +117,10 @@ impl<W: Work> Consumer<W> {
             }
             let messages: Vec<Message> = deliveries.iter_mut().map(take_message).collect();
             let settlements = self.work.handle(&messages).await;
-            let batch: Vec<_> = deliveries.drain(..).zip(messages).zip(settlements).collect();
-            self.settle(batch, &mut given_back, stop).await?;
-            while given_back.try_join_next().is_some() {}
+            settler.settle(deliveries.drain(..).zip(messages).zip(settlements)).await?;
         }
         Ok(())
     }
-
-    async fn settle(
-        &self,
-        batch: Vec<((Delivery, Message), Settlement)>,
-        given_back: &mut JoinSet<()>,
-        stop: &CancellationToken,
-    ) -> Result<(), lapin::Error> {
-        let mut done: Vec<Acker> = Vec::with_capacity(batch.len());
-        let mut replies = Vec::new();
-        let mut dead = DeadLetters::default();
-        // A multiple acknowledgement covers all tags below: none of them may still be open.
-        let mut all_below_are_done = given_back.is_empty();
-        for ((delivery, message), settlement) in batch {
-            replies.extend(settlement.reply.map(Publication::reply));
-            match settlement.disposition {
-                Disposition::Acknowledge => done.push(delivery.acker),
-                Disposition::DeadLetter(problem) => {
-                    self.bury(delivery, &message, &problem, &mut dead);
-                }
-                Disposition::Retry => {
-                    all_below_are_done = false;
-                    if !stop.is_cancelled() {
-                        given_back.spawn(give_back(delivery.acker));
-                    }
-                }
-            }
-        }
-        if !replies.is_empty() {
-            let count = replies.len();
-            if !self.replies.try_publish(replies) {
-                self.metrics.replies_dropped(count);
-            }
-        }
-        let has_dead = !dead.originals.is_empty() || !dead.for_the_broker.is_empty();
-        self.publish_dead(dead, &mut done).await?;
-        acknowledge(done, all_below_are_done && !has_dead).await
-    }
-
-    fn bury(&self, delivery: Delivery, message: &Message, problem: &Problem, dead: &mut DeadLetters) {
-        self.metrics.dead_letter(problem.code.name());
-        let exchange = &self.link.settings().dead_letter;
-        match dead_letter(exchange, message, &delivery.properties, problem) {
-            Some(letter) => {
-                dead.letters.push(letter);
-                dead.originals.push(delivery.acker);
-            }
-            None => dead.for_the_broker.push(delivery.acker),
-        }
-    }
-
-    /// A message is acknowledged only once it is safe among the dead letters.
-    async fn publish_dead(&self, dead: DeadLetters, done: &mut Vec<Acker>) -> Result<(), lapin::Error> {
-        for acker in dead.for_the_broker {
-            acker.nack(BasicNackOptions { multiple: false, requeue: false }).await?;
-        }
-        if dead.letters.is_empty() {
-            return Ok(());
-        }
-        match self.dead_letters.publish(dead.letters).await {
-            Ok(()) => done.extend(dead.originals),
-            Err(error) => warn!(%error, "dead letters stay in their queue"),
-        }
-        Ok(())
-    }
-}
-
-/// What goes to the dead letters.
-#[derive(Default)]
-struct DeadLetters {
-    letters: Vec<Publication>,
-    /// The deliveries that `letters` were made of.
-    originals: Vec<Acker>,
-    /// Deliveries that only the broker itself can dead-letter.
-    for_the_broker: Vec<Acker>,
 }
 
 /// Passes deliveries on until the consumer ends. On `stop`, or after so many, it asks for no more, and passes on
@@ -244,26 +154,6 @@ async fn read(
             channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
         }
     }
-}
-
-/// Puts a message back after a pause; a dead channel has done so already.
-async fn give_back(acker: Acker) {
-    tokio::time::sleep(RETRY_PAUSE).await;
-    if let Err(error) = acker.nack(BasicNackOptions { multiple: false, requeue: true }).await {
-        debug!(%error, "a message could not be given back: its channel has done so");
-    }
-}
-
-/// Acknowledges with one frame where that cannot cover anything still open.
-async fn acknowledge(done: Vec<Acker>, all_below_are_done: bool) -> Result<(), lapin::Error> {
-    if all_below_are_done && let Some(last) = done.last() {
-        last.ack(BasicAckOptions { multiple: true }).await?;
-        return Ok(());
-    }
-    for acker in done {
-        acker.ack(BasicAckOptions::default()).await?;
-    }
-    Ok(())
 }
 
 impl Work for crate::batch::Handler {

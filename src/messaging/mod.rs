@@ -9,8 +9,10 @@ mod consumer;
 mod dead_letter;
 mod properties;
 mod publisher;
+mod settler;
 mod topology;
 
 pub use connection::{ConnectError, Link, parse_url};
 pub use consumer::{Consumer, Work};
 pub use publisher::{Publication, Publisher, Stopped};
+pub use settler::Outlets;
