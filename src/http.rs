@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -14,8 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::storage::Database;
 
-/// Metrics as Prometheus reads them.
+/// Metrics for who asks for them so, as Prometheus does.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// For everybody else: the same text reads as the older format too.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What health depends on.
 #[derive(Debug, Clone)]
@@ -65,9 +68,12 @@ async fn readyz(State(health): State<Health>) -> Response {
     }
 }
 
-async fn metrics(State(health): State<Health>) -> Response {
+async fn metrics(State(health): State<Health>, request: HeaderMap) -> Response {
+    let accept = request.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let content_type =
+        if accept.contains("application/openmetrics-text") { OPENMETRICS } else { PROMETHEUS_TEXT };
     match health.metrics.to_text() {
-        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
