@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::batch::{Handler, Promised};
 use crate::config::{Settings, SettingsError};
@@ -23,7 +23,7 @@ use crate::storage::{Database, StorageError, migrations};
 use crate::{messaging, retention};
 
 /// Commits whose events may wait for the relay; then the handler waits, and RabbitMQ with it.
-const COMMITS_WAITING_MAX: usize = 64;
+const COMMITS_WAITING_MAX: usize = 16;
 
 /// Pause between two looks at a database that is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -63,8 +63,10 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), ServiceEr
     info!(%address, version = env!("CARGO_PKG_VERSION"), "inventory service starting");
     let result = parts.run().await;
     shutdown.hard.cancel();
-    if let Ok(Err(error)) = http.await {
-        warn!(%error, "health and metrics ended early");
+    match tokio::time::timeout(PAUSE, http).await {
+        Ok(Ok(Err(error))) => warn!(%error, "health and metrics ended early"),
+        Ok(_) => {}
+        Err(_) => debug!("somebody was still reading health or metrics"),
     }
     result
 }

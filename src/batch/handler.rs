@@ -90,13 +90,17 @@ impl Handler {
     /// Tries until it is committed, fails for a reason of its own, or the service stops.
     async fn persevere(&self, part: &[&Accepted]) -> Result<Committed, StorageError> {
         let mut pauses = pauses();
+        let mut races = 0;
         loop {
             let lease = self.outbox.lease_seconds;
             let result = transaction::run(&self.database, part, lease, &self.metrics)
                 .instrument(info_span!("batch", commands = part.len()))
                 .await;
             match result {
-                Err(error) if error.is_lost_race() => self.metrics.retried("lost_race"),
+                Err(error) if error.is_lost_race() && races < RACES_MAX => {
+                    races += 1;
+                    self.metrics.retried("lost_race");
+                }
                 Err(error) if error.is_away() => {
                     warn!(%error, "waiting for the database");
                     self.metrics.retried("database_away");
@@ -173,6 +177,9 @@ impl Handler {
         Settlement::retry()
     }
 }
+
+/// Races that a batch may lose in a row; then it is tried in halves, which have fewer rivals.
+const RACES_MAX: u32 = 20;
 
 /// Longest pause between two looks at a database that is away.
 const PAUSE_MAX: Duration = Duration::from_secs(2);

@@ -203,10 +203,12 @@ fn items(lines: &[Object<WireItem>], limits: &Limits) -> Result<Items, Problem> 
             .map(|Object(line)| Item { product: ProductId(line.product_id.0), quantity: line.quantity.0 }),
     );
     // A line over the limit makes a total over the limit.
-    if let Some(item) = items.iter().find(|item| item.quantity > limits.quantity) {
+    if let Some(over) = items.iter().find(|item| item.quantity > limits.quantity) {
+        let line =
+            lines.iter().position(|Object(line)| line.product_id.0 == over.product.0).unwrap_or_default();
         return Err(invalid(format!(
-            "The quantity of product {} is over the limit of {} a line and in total.",
-            item.product, limits.quantity
+            "The quantity of the product in items[{line}] is over the limit of {} a line and in total.",
+            limits.quantity
         )));
     }
     Ok(items)

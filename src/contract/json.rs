@@ -43,7 +43,7 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a str) -> String {
 
 /// Leaves out of "invalid type: string "secret", expected a sequence" what was found.
 fn without_value(reason: &str) -> &str {
-    reason.find("expected ").map_or(reason, |at| &reason[at..])
+    reason.rfind("expected ").map_or(reason, |at| &reason[at..])
 }
 
 /// Writes a body. Serialization into memory fails only for maps whose keys are no strings; there are none.

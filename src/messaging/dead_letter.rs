@@ -1,7 +1,7 @@
 //! Makes a dead letter of a delivery: the body and the properties as they came, and why (contract section 5).
 
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::publisher::{Payload, Publication};
 use crate::clock;
@@ -10,31 +10,24 @@ use crate::contract::{Message, Problem, rfc3339};
 /// Headers that make RabbitMQ send a message to more queues: <https://www.rabbitmq.com/docs/sender-selected>.
 const SENDER_SELECTED: [(&str, &str); 2] = [("CC", "x-original-cc"), ("BCC", "x-original-bcc")];
 
-/// Bytes that the headers of a message may have to become a dead letter of ours: with all other properties and
-/// what is added they must fit one frame, and RabbitMQ's frames have 128 KiB unless set otherwise.
+/// Bytes that the headers of a message may have in a dead letter: with all other properties and what is added
+/// they must fit one frame, and RabbitMQ's frames have 128 KiB unless set otherwise.
 const HEADERS_BYTES_MAX: usize = 120_000;
 
-/// The dead letter; nothing where the headers leave no room for ours. RabbitMQ itself can dead-letter such a
-/// message, with all that came and without our reason.
+/// The dead letter.
 pub(super) fn dead_letter(
     exchange: &str,
     message: &Message,
     properties: &BasicProperties,
     problem: &Problem,
-) -> Option<Publication> {
-    let original = properties.headers().clone().unwrap_or_default();
-    if size_of_table(&original) > HEADERS_BYTES_MAX {
-        return None;
-    }
-    let mut headers = FieldTable::default();
-    for (name, value) in original.inner() {
-        let kept_as = SENDER_SELECTED.iter().find(|(acting, _)| *acting == name.as_str());
-        let name = kept_as.map_or_else(|| name.clone(), |(_, kept)| (*kept).into());
-        headers.insert(name, value.clone());
-    }
+) -> Publication {
+    let (mut headers, left_out) = original_headers(properties);
     let mut put = |name: &str, value: &str| {
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
     };
+    if left_out > 0 {
+        put("x-original-headers-left-out", &left_out.to_string());
+    }
     if let Some(expiration) = properties.expiration() {
         put("x-original-expiration", expiration.as_str());
     }
@@ -46,13 +39,35 @@ pub(super) fn dead_letter(
     put("x-original-exchange", &message.exchange);
     put("x-original-routing-key", &message.routing_key);
     put("x-failed-at", &rfc3339(clock::wall()));
-    Some(Publication {
+    Publication {
         exchange: exchange.to_owned(),
         routing_key: exchange.to_owned(),
         is_mandatory: true,
         properties: without_acting(properties).with_headers(headers),
         payload: Payload::Bytes(message.body.clone()),
-    })
+    }
+}
+
+/// The headers as they came, but for those that would act on the broker, which get another name; and how many
+/// are too large to be kept.
+fn original_headers(properties: &BasicProperties) -> (FieldTable, usize) {
+    let mut kept = FieldTable::default();
+    let Some(original) = properties.headers() else { return (kept, 0) };
+    let size = |(name, value): &(&ShortString, &AMQPValue)| 1 + name.as_str().len() + size_of_value(value);
+    let mut entries: Vec<_> = original.inner().iter().collect();
+    entries.sort_by_cached_key(size);
+    let (mut room, mut left_out) = (HEADERS_BYTES_MAX, 0);
+    for (name, value) in entries {
+        let Some(rest) = room.checked_sub(size(&(name, value))) else {
+            left_out += 1;
+            continue;
+        };
+        room = rest;
+        let acting = SENDER_SELECTED.iter().find(|(acting, _)| *acting == name.as_str());
+        let name = acting.map_or_else(|| name.clone(), |(_, kept_as)| (*kept_as).into());
+        kept.insert(name, value.clone());
+    }
+    (kept, left_out)
 }
 
 /// The properties without those that would act on the broker: an expiration would drop the dead letter, and
@@ -82,18 +97,16 @@ fn without_acting(from: &BasicProperties) -> BasicProperties {
     to
 }
 
-/// Bytes that a table takes on the wire.
-fn size_of_table(table: &FieldTable) -> usize {
-    let entries = table.inner().iter().map(|(name, value)| 1 + name.as_str().len() + size_of_value(value));
-    entries.sum::<usize>() + 4
-}
-
+/// Bytes that a value takes on the wire, at least as many as it really does.
 fn size_of_value(value: &AMQPValue) -> usize {
     1 + match value {
         AMQPValue::LongString(text) => 4 + text.len(),
         AMQPValue::ShortString(text) => 1 + text.as_str().len(),
         AMQPValue::ByteArray(bytes) => 4 + bytes.len(),
-        AMQPValue::FieldTable(table) => size_of_table(table),
+        AMQPValue::FieldTable(table) => {
+            let entries = table.inner().iter();
+            entries.map(|(name, value)| 1 + name.as_str().len() + size_of_value(value)).sum::<usize>() + 4
+        }
         AMQPValue::FieldArray(array) => 4 + array.as_slice().iter().map(size_of_value).sum::<usize>(),
         _ => 8,
     }

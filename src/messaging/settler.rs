@@ -50,8 +50,6 @@ struct Sorted {
     letters: Vec<Publication>,
     /// The deliveries that `letters` were made of.
     buried: Vec<Acker>,
-    /// Deliveries that only the broker itself can dead-letter.
-    for_the_broker: Vec<Acker>,
 }
 
 impl<'a> Settler<'a> {
@@ -74,10 +72,7 @@ impl<'a> Settler<'a> {
             }
         }
         self.reply(sorted.replies);
-        let has_dead = !sorted.letters.is_empty() || !sorted.for_the_broker.is_empty();
-        for acker in sorted.for_the_broker {
-            acker.nack(BasicNackOptions { multiple: false, requeue: false }).await?;
-        }
+        let has_dead = !sorted.letters.is_empty();
         if self.publish(sorted.letters).await {
             sorted.done.extend(sorted.buried);
         }
@@ -87,13 +82,8 @@ impl<'a> Settler<'a> {
     fn bury(&self, delivery: Delivery, message: &Message, problem: &Problem, sorted: &mut Sorted) {
         self.outlets.metrics.dead_letter(problem.code.name());
         let exchange = &self.outlets.dead_letter_exchange;
-        match dead_letter(exchange, message, &delivery.properties, problem) {
-            Some(letter) => {
-                sorted.letters.push(letter);
-                sorted.buried.push(delivery.acker);
-            }
-            None => sorted.for_the_broker.push(delivery.acker),
-        }
+        sorted.letters.push(dead_letter(exchange, message, &delivery.properties, problem));
+        sorted.buried.push(delivery.acker);
     }
 
     fn give_back(&mut self, acker: Acker) {

@@ -1,17 +1,17 @@
 //! Settings: built-in defaults, then a TOML file, then the environment (contract section 6).
 
+mod sources;
+
+pub use sources::DEFAULTS;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use crate::contract::Limits;
-
-/// The built-in defaults, which also are the list of all settings.
-pub const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Deserialize)]
@@ -203,25 +203,9 @@ pub enum SettingsError {
 impl Settings {
     /// Reads the defaults, then the file, then the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        let mut sources = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-        if let Some(path) = file {
-            sources = sources.add_source(File::from(path).format(FileFormat::Toml).required(true));
-        }
-        let mut well_known = Config::builder();
-        for (variable, setting) in [("DATABASE_URL", "database.url"), ("AMQP_URL", "amqp.url")] {
-            well_known = well_known.set_override_option(setting, std::env::var(variable).ok())?;
-        }
-        let environment = Environment::with_prefix("INVENTORY")
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true)
-            .list_separator(",")
-            .with_list_parse_key("amqp.reply_to_allow");
-        // By way of JSON: from its own values the library would take 7 for a boolean.
-        let merged: serde_json::Value =
-            sources.add_source(well_known.build()?).add_source(environment).build()?.try_deserialize()?;
-        let settings: Self = serde_path_to_error::deserialize(merged).map_err(|error| {
-            SettingsError::Invalid { name: error.path().to_string(), reason: error.inner().to_string() }
+        let settings: Self = serde_path_to_error::deserialize(sources::merged(file)?).map_err(|error| {
+            let (name, reason) = (error.path().to_string(), sources::reason_of(error.inner()));
+            SettingsError::Invalid { name, reason }
         })?;
         settings.check()?;
         Ok(settings)
@@ -230,11 +214,13 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsError> {
         self.database.check()?;
         self.amqp.check()?;
-        require("batch.commands", self.batch.commands >= 1, "must be at least 1")?;
-        require("batch.lines", self.batch.lines >= 1, "must be at least 1")?;
+        let batch = self.batch;
+        require("batch.commands", (1..=65_535).contains(&batch.commands), "must be between 1 and 65535")?;
+        require("batch.lines", (1..=1_000_000).contains(&batch.lines), "must be between 1 and 1000000")?;
         require("outbox.lease_seconds", self.outbox.lease_seconds >= 1, "must be at least 1")?;
         require("outbox.sweep_interval_ms", self.outbox.sweep_interval_ms >= 1, "must be at least 1")?;
         require("retention.outcomes_days", self.retention.outcomes_days >= 1, "must be at least 1")?;
+        require("limits.body_bytes", self.limits.body_bytes >= 1, "must be at least 1")?;
         require("limits.lines", self.limits.lines >= 1, "must be at least 1")?;
         let quantity = 1..=2_147_483_647;
         require(
@@ -250,7 +236,8 @@ impl DatabaseSettings {
         let url = self.url.expose();
         let scheme = url.starts_with("postgres://") || url.starts_with("postgresql://");
         require("database.url", scheme, "must begin with postgres:// (or set DATABASE_URL)")?;
-        require("database.max_connections", self.max_connections >= 4, "must be at least 4")?;
+        let connections = (4..=1000).contains(&self.max_connections);
+        require("database.max_connections", connections, "must be between 4 and 1000")?;
         for (name, value) in [
             ("database.connect_timeout_ms", self.connect_timeout_ms),
             ("database.statement_timeout_ms", self.statement_timeout_ms),
@@ -280,14 +267,17 @@ impl AmqpSettings {
         let url = self.url.expose();
         let scheme = url.starts_with("amqp://") || url.starts_with("amqps://");
         require("amqp.url", scheme, "must begin with amqp:// or amqps:// (or set AMQP_URL)")?;
-        for (name, value) in [
+        let names = [
             ("amqp.commands", &self.commands),
             ("amqp.queries", &self.queries),
             ("amqp.events", &self.events),
             ("amqp.unrouted", &self.unrouted),
             ("amqp.dead_letter", &self.dead_letter),
-        ] {
+        ];
+        for (name, value) in names {
             require(name, (1..=255).contains(&value.len()), "must have 1 to 255 bytes")?;
+            let namesakes = names.iter().filter(|(_, other)| *other == value).count();
+            require(name, namesakes == 1, "must not have the name of another exchange or queue")?;
         }
         require("amqp.commands_prefetch", self.commands_prefetch >= 1, "must be at least 1")?;
         require("amqp.queries_prefetch", self.queries_prefetch >= 1, "must be at least 1")?;
