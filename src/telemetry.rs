@@ -2,8 +2,11 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogFormat, LogSettings, SettingsError};
 
@@ -13,14 +16,21 @@ pub fn init(settings: &LogSettings) -> Result<(), SettingsError> {
         name: "log.filter",
         reason: format!("is not a filter such as info,lapin=debug: {error}"),
     })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    match settings.format {
-        LogFormat::Text => log.finish().try_init(),
-        LogFormat::Json => log.json().flatten_event(true).finish().try_init(),
+    let log = match settings.format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    let log = log.with_filter(filter_fn(shows_no_frames));
+    if tracing_subscriber::registry().with(filter).with(log).try_init().is_err() {
+        tracing::debug!("somebody logs already");
     }
-    .unwrap_or_else(|_| tracing::debug!("somebody logs already"));
     Ok(())
+}
+
+/// Below `info` the AMQP client logs every frame, passwords and bodies included: never, whatever is set.
+fn shows_no_frames(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || !metadata.target().starts_with("lapin")
 }

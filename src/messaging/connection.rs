@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::topology;
+use super::topology::{self, TopologyError};
 use crate::config::{AmqpSettings, SettingsError};
 use crate::contract::APP_ID;
 use crate::metrics::Metrics;
@@ -29,13 +29,8 @@ pub enum ConnectError {
     #[error("RabbitMQ did not answer within {0:?}")]
     TimedOut(Duration),
     /// An exchange or a queue is not as it must be.
-    #[error("{what}: {error}")]
-    Topology {
-        /// Which one, and what to do.
-        what: String,
-        /// What RabbitMQ says.
-        error: lapin::Error,
-    },
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
 }
 
 /// One supervised connection.

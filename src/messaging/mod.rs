@@ -16,3 +16,4 @@ pub use connection::{ConnectError, Link, parse_url};
 pub use consumer::{Consumer, Work};
 pub use publisher::{Publication, Publisher, Stopped};
 pub use settler::Outlets;
+pub use topology::TopologyError;

@@ -5,14 +5,32 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
 
-use super::ConnectError;
-use super::connection::close;
 use crate::config::AmqpSettings;
 use crate::contract::MessageType;
 
 /// A queue that is looked through by people may be looked through for ever. RabbitMQ 4 would drop a message
 /// after 20 deliveries: <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>.
 const DELIVERIES_WITHOUT_LIMIT: i32 = i32::MAX;
+
+/// The topology is not as it must be.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// The channel or the connection failed.
+    #[error(transparent)]
+    Amqp(#[from] lapin::Error),
+    /// An exchange or a queue is missing, or has other arguments.
+    #[error("{kind} {name} ({way_out}): {error}")]
+    Unfit {
+        /// Exchange or queue.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What to do.
+        way_out: &'static str,
+        /// What RabbitMQ says.
+        error: lapin::Error,
+    },
+}
 
 struct Exchange<'a> {
     name: &'a str,
@@ -28,7 +46,7 @@ struct Queue<'a> {
 }
 
 /// Declares the topology, or, where `amqp.declare` is off, checks that it is there.
-pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> Result<(), ConnectError> {
+pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> Result<(), TopologyError> {
     let channel = connection.create_channel().await?;
     for exchange in exchanges(settings) {
         ensure_exchange(&channel, settings.declare, exchange).await?;
@@ -36,7 +54,7 @@ pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> 
     for queue in queues(settings) {
         ensure_queue(&channel, settings.declare, queue).await?;
     }
-    Ok(close(&channel).await?)
+    Ok(channel.close(200, "done".into()).await?)
 }
 
 fn exchanges(settings: &AmqpSettings) -> [Exchange<'_>; 5] {
@@ -104,7 +122,7 @@ async fn ensure_exchange(
     channel: &Channel,
     declare: bool,
     exchange: Exchange<'_>,
-) -> Result<(), ConnectError> {
+) -> Result<(), TopologyError> {
     let options = ExchangeDeclareOptions { durable: true, passive: !declare, ..Default::default() };
     channel
         .exchange_declare(short(exchange.name), exchange.kind, options, exchange.arguments)
@@ -112,7 +130,7 @@ async fn ensure_exchange(
         .map_err(|error| explain("exchange", exchange.name, declare, error))
 }
 
-async fn ensure_queue(channel: &Channel, declare: bool, queue: Queue<'_>) -> Result<(), ConnectError> {
+async fn ensure_queue(channel: &Channel, declare: bool, queue: Queue<'_>) -> Result<(), TopologyError> {
     let options = QueueDeclareOptions { durable: true, passive: !declare, ..Default::default() };
     channel
         .queue_declare(short(queue.name), options, queue.arguments)
@@ -129,13 +147,13 @@ async fn ensure_queue(channel: &Channel, declare: bool, queue: Queue<'_>) -> Res
     Ok(())
 }
 
-fn explain(kind: &str, name: &str, declare: bool, error: lapin::Error) -> ConnectError {
+fn explain(kind: &'static str, name: &str, declare: bool, error: lapin::Error) -> TopologyError {
     let way_out = if declare {
         "if it exists with other arguments, delete it once it is empty, or set amqp.declare = false"
     } else {
         "amqp.declare is off, so it must be there already"
     };
-    ConnectError::Topology { what: format!("{kind} {name} ({way_out})"), error }
+    TopologyError::Unfit { kind, name: name.to_owned(), way_out, error }
 }
 
 fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {
