@@ -1,0 +1,157 @@
+//! What goes wrong elsewhere: last units, opposite orders, copies to several replicas.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::support::client::{connect, publish};
+use crate::support::names::Names;
+use crate::support::{Harness, Message, Received, Setup};
+
+/// Sends commands from many connections at once, each its share.
+async fn send_from_many(harness: &Harness, senders: usize, commands: &[Message]) {
+    let share = commands.len().div_ceil(senders);
+    let (url, names) = (&harness.site().servers.amqp_url, &harness.site().names);
+    let sending =
+        commands.chunks(share).map(|share| tokio::spawn(send(url.clone(), names.clone(), share.to_vec())));
+    for sender in sending.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+}
+
+async fn send(amqp_url: String, names: Names, commands: Vec<Message>) {
+    let (_connection, channel) = connect(&amqp_url).await;
+    let mut confirms = Vec::with_capacity(commands.len());
+    for command in &commands {
+        confirms.push(publish(&channel, &names, command).await.unwrap());
+    }
+    for confirm in confirms {
+        confirm.await.unwrap();
+    }
+}
+
+/// The outcome of each of the commands, exactly one.
+async fn outcomes(harness: &mut Harness, commands: &[Message]) -> Vec<Received> {
+    let events = harness.client.events.take(commands.len(), "the outcomes of all carts").await;
+    let by_command: HashMap<_, _> =
+        events.into_iter().map(|event| (event.causation_id().unwrap(), event)).collect();
+    commands.iter().map(|command| by_command[command.id()].clone()).collect()
+}
+
+async fn assert_last_units_are_sold_once(replicas: usize) {
+    let mut harness = Setup::new().replicas(replicas).start().await;
+    let [wanted, other] = harness.products([100, 1000]).await;
+    let cart = |number: usize| {
+        let lines = [(wanted, 1), (other, 1)];
+        // Every other cart names the same products the other way round.
+        let lines = if number.is_multiple_of(2) { lines } else { [lines[1], lines[0]] };
+        Message::reserve(Uuid::new_v4(), &lines)
+    };
+    let carts: Vec<Message> = (0..500).map(cart).collect();
+    send_from_many(&harness, 20, &carts).await;
+
+    let outcomes = outcomes(&mut harness, &carts).await;
+    let reserved = outcomes.iter().filter(|outcome| outcome.kind() == "InventoryReserved").count();
+    assert_eq!(reserved, 100);
+    harness.assert_level(wanted, 0, 100).await;
+    harness.assert_level(other, 900, 100).await;
+    harness.assert_quiet_log();
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn the_last_100_units_for_500_carts_with_one_replica() {
+    assert_last_units_are_sold_once(1).await;
+}
+
+#[tokio::test]
+async fn the_last_100_units_for_500_carts_with_two_replicas() {
+    assert_last_units_are_sold_once(2).await;
+}
+
+#[tokio::test]
+async fn the_same_products_in_opposite_order_from_many_senders() {
+    // Small batches, so that many transactions meet.
+    let setup = Setup::new().replicas(2).with("INVENTORY__BATCH__COMMANDS", "4");
+    let mut harness = setup.with("INVENTORY__AMQP__COMMANDS_PREFETCH", "16").start().await;
+    let [a, b, c] = harness.products([100_000; 3]).await;
+    let orders = [[a, b, c], [c, b, a], [b, c, a], [a, c, b]];
+    let cart = |number: usize| {
+        Message::reserve(Uuid::new_v4(), &orders[number % 4].map(|product| (product, 1 + number as u64 % 3)))
+    };
+    let carts: Vec<Message> = (0..600).map(cart).collect();
+    send_from_many(&harness, 16, &carts).await;
+
+    for outcome in outcomes(&mut harness, &carts).await {
+        outcome.reservation();
+    }
+    for product in [a, b, c] {
+        harness.assert_level(product, 100_000 - 1200, 1200).await;
+    }
+    harness.assert_quiet_log();
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_command_to_two_replicas_at_once_has_one_outcome() {
+    // One message at a time, so that the copies go to both replicas in turn.
+    let mut harness = Setup::new().replicas(2).with("INVENTORY__AMQP__COMMANDS_PREFETCH", "1").start().await;
+    let product = harness.product(1000).await;
+    let commands: Vec<Message> = (0..60).map(|_| Message::reserve(Uuid::new_v4(), &[(product, 1)])).collect();
+    let copies: Vec<Message> = commands.iter().flat_map(|command| vec![command.clone(); 4]).collect();
+    harness.client.send_all(&copies).await;
+
+    for command in &commands {
+        let first = harness.next_outcome_of(command).await;
+        first.reservation();
+        for _ in 1..4 {
+            let copy = harness.next_outcome_of(command).await;
+            assert_eq!((copy.id(), &copy.body), (first.id(), &first.body));
+        }
+    }
+    harness.assert_level(product, 940, 60).await;
+    for service in harness.services() {
+        assert!(service.log().contains("batch committed"), "both replicas had a share");
+    }
+    harness.assert_quiet_log();
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn one_cart_from_many_senders_holds_once() {
+    let mut harness = Setup::new().replicas(2).with("INVENTORY__BATCH__COMMANDS", "2").start().await;
+    let product = harness.product(1000).await;
+    let cart = Uuid::new_v4();
+    let commands: Vec<Message> =
+        (0..100).map(|number| Message::reserve(cart, &[(product, 1 + number % 5)])).collect();
+    send_from_many(&harness, 10, &commands).await;
+    for outcome in outcomes(&mut harness, &commands).await {
+        outcome.reservation();
+    }
+    // Whichever came last, it is the only one.
+    let level = harness.level(product).await;
+    assert!((1..=5).contains(&level.reserved), "{level:?}");
+    let live = "SELECT count(*) FROM reservation WHERE state = 'HELD'";
+    assert_eq!(harness.site().database.number(live).await, 1);
+    harness.assert_quiet_log();
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn counting_while_selling() {
+    let mut harness = Setup::new().replicas(2).start().await;
+    let product = harness.product(10_000).await;
+    let commands: Vec<Message> =
+        (0..300).map(|_| Message::reserve(Uuid::new_v4(), &[(product, 1)])).collect();
+    let counting = async {
+        for _ in 0..5 {
+            let done = harness.site().inventory(&["stock", "adjust", &product.to_string(), "10"]).await;
+            assert_eq!(done.code, Some(0), "{done:?}");
+        }
+    };
+    tokio::join!(send_from_many(&harness, 4, &commands), counting);
+    outcomes(&mut harness, &commands).await;
+    harness.assert_level(product, 9_750, 300).await;
+    harness.assert_quiet_log();
+    harness.finish().await;
+}

@@ -1,0 +1,31 @@
+//! Black-box tests: the real binary on real servers, seen as other teams' programs see it.
+//!
+//! `scripts/test` starts the servers and sets `DATABASE_URL` and `AMQP_URL`. Each test has a database and names on
+//! the broker to itself, so any number may run at once. Nothing sleeps for luck: a test awaits what must happen.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "these are tests")]
+
+mod support;
+
+mod bad_input;
+mod cli;
+mod clients;
+mod concurrency;
+mod hold;
+mod hostile;
+mod idempotency;
+mod import;
+mod limits;
+mod migrations;
+mod orphans;
+mod outages;
+mod privacy;
+mod properties;
+mod query;
+mod release;
+mod reply_to;
+mod reserve;
+mod schemas;
+mod settings;
+mod shutdown;
+mod topology;

@@ -1,0 +1,92 @@
+//! Contract 4.2: no change without its event. What a crash left in the outbox is found again.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::support::{Harness, Message, Setup};
+
+/// Promises an event the way that a replica does which then dies.
+async fn leave_behind(harness: &Harness, claimed_until: &str) -> Uuid {
+    let event = Uuid::now_v7();
+    let cart = Uuid::new_v4();
+    let body = format!(
+        r#"{{"cartId":"{cart}","unavailableItems":[],"reason":"RELEASED_BEFORE","checkedAt":"2026-01-01T00:00:00Z"}}"#
+    );
+    let sql = format!(
+        "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
+                             traceparent, tracestate, claimed_until)
+         VALUES ('{event}', 'InventoryUnavailable', '{cart}', convert_to('{body}', 'UTF8'), clock_timestamp(),
+                 convert_to('correlation', 'UTF8'), convert_to('{event}', 'UTF8'),
+                 '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', 'vendor=1', {claimed_until})"
+    );
+    harness.site().database.execute(&sql).await;
+    event
+}
+
+#[tokio::test]
+async fn an_event_with_an_expired_lease_is_published_and_deleted() {
+    let mut harness = Harness::start().await;
+    let event = leave_behind(&harness, "clock_timestamp() - interval '1 second'").await;
+    let found = harness.client.events.next_caused_by(&event.to_string(), "the orphaned event").await;
+    assert_eq!((found.id(), found.correlation_id()), (event.to_string().as_str(), Some("correlation")));
+    assert_eq!(found.header("tracestate").as_deref(), Some("vendor=1"));
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn an_event_that_another_replica_sees_to_is_left_alone() {
+    let mut harness = Setup::new().with("INVENTORY__OUTBOX__SWEEP_INTERVAL_MS", "20").start().await;
+    let product = harness.product(9).await;
+    let theirs = leave_behind(&harness, "clock_timestamp() + interval '1 hour'").await;
+    let orphan = leave_behind(&harness, "clock_timestamp() - interval '1 second'").await;
+    harness.client.events.next_caused_by(&orphan.to_string(), "the orphaned event").await;
+    harness.reserve(Uuid::new_v4(), &[(product, 1)]).await.reservation();
+    let left = "SELECT count(*) FROM outbox WHERE claimed_until > clock_timestamp() + interval '10 minutes'";
+    assert_eq!(harness.site().database.number(left).await, 1);
+
+    harness.site().database.execute("UPDATE outbox SET claimed_until = now()").await;
+    harness.client.events.next_caused_by(&theirs.to_string(), "the event whose lease is over").await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn two_replicas_publish_each_orphan_once() {
+    let setup = Setup::new().replicas(2).with("INVENTORY__OUTBOX__SWEEP_INTERVAL_MS", "20");
+    let mut harness = setup.start().await;
+    let mut events = Vec::new();
+    for _ in 0..50 {
+        events.push(leave_behind(&harness, "clock_timestamp()").await);
+    }
+    for event in events {
+        harness.client.events.next_caused_by(&event.to_string(), "an orphaned event").await;
+    }
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_replica_promised_is_published_by_another() {
+    let setup = Setup::new().replicas(2).with("INVENTORY__OUTBOX__LEASE_SECONDS", "1");
+    let mut harness = setup.start().await;
+    let product = harness.product(100_000).await;
+    let carts: Vec<Message> = (0..1000).map(|_| Message::reserve(Uuid::new_v4(), &[(product, 1)])).collect();
+    harness.client.send_all(&carts).await;
+    // In the middle of it, at a moment that nobody chose.
+    let first = harness.client.events.next("any event").await;
+    harness.services()[0].kill();
+    harness.services().remove(0);
+
+    let mut events = HashMap::from([(first.causation_id().unwrap(), first)]);
+    for cart in &carts {
+        if !events.contains_key(cart.id()) {
+            let event = harness.next_outcome_of(cart).await;
+            events.insert(cart.id().to_owned(), event);
+        }
+    }
+    harness.assert_level(product, 99_000, 1000).await;
+    // An event that comes again is the very same.
+    for again in harness.finish_after_an_outage().await {
+        let event = &events[&again.causation_id().unwrap()];
+        assert_eq!((again.id(), &again.body), (event.id(), &event.body));
+    }
+}

@@ -1,0 +1,65 @@
+//! Contract section 1: `customerId` never leaves the service, and no password is in the log. The end of every
+//! test searches for both; here the log says all that it can.
+
+use uuid::Uuid;
+
+use crate::support::conformance::names_the_customer;
+use crate::support::message::CUSTOMER;
+use crate::support::{Harness, Message, Setup, http};
+
+async fn assert_discreet(filter: &str, format: &str) {
+    let setup = Setup::new().with("INVENTORY__LOG__FILTER", filter).with("INVENTORY__LOG__FORMAT", format);
+    let mut harness = setup.start().await;
+    say_everything(&mut harness).await;
+    let address = harness.services()[0].address;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let (status, body) = http::get(address, path).await.unwrap();
+        assert_eq!(status, 200, "{path}: {body}");
+        assert!(!names_the_customer(&body), "{path}: {body}");
+    }
+    let in_the_books = "SELECT count(*) FROM (
+        SELECT reservation::text AS row FROM reservation UNION ALL
+        SELECT convert_from(body, 'UTF8') FROM command_outcome) AS everything WHERE row LIKE '%5ec2e7ed%'";
+    assert_eq!(harness.site().database.number(in_the_books).await, 0);
+    let says_all = harness.log().to_lowercase().contains("trace");
+    assert_eq!(says_all, filter == "trace", "the log says as much as it was asked to");
+    harness.finish().await;
+}
+
+/// Good and bad messages, all with the customer in them.
+async fn say_everything(harness: &mut Harness) {
+    let product = harness.product(3).await;
+    let cart = || Message::reserve(Uuid::new_v4(), &[(product, 1)]);
+    let reservation = harness.outcome_of(&cart()).await.reservation();
+    harness
+        .outcome_of(&cart().with("items", serde_json::json!([{ "productId": product, "quantity": 9 }])))
+        .await;
+    harness.ask(Message::release(&reservation).with("customerId", CUSTOMER)).await;
+    harness.ask(Message::stock_level(product).with("customerId", CUSTOMER)).await;
+    let bad = [
+        cart().with("customerId", format!("{CUSTOMER}0")),
+        cart().with("customerId", serde_json::json!([CUSTOMER])),
+        cart().with("cartId", format!("x{CUSTOMER}")),
+        cart().with("items", CUSTOMER),
+        cart().with_body(CUSTOMER),
+        cart().with_body(format!("{{\"customerId\":\"{CUSTOMER}\"")),
+        Message::release(&format!("{CUSTOMER}!")),
+        Message::release(&reservation).with("reason", CUSTOMER),
+    ];
+    for message in bad {
+        let message = message.with_reply_to(&harness.client.replies.queue);
+        harness.client.send(&message).await;
+        let letter = harness.assert_refused(&message, "INVALID_MESSAGE", 400).await;
+        assert!(!names_the_customer(&letter.header("x-error-detail").unwrap()), "{letter:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_confidential_is_said_by_default() {
+    assert_discreet("info", "text").await;
+}
+
+#[tokio::test]
+async fn nothing_confidential_is_said_when_everything_is() {
+    assert_discreet("trace", "json").await;
+}

@@ -1,0 +1,98 @@
+//! SIGTERM at a bad moment: all that is in hand is finished or rolled back, and the exit code is 0.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::support::{Harness, Message, Setup};
+
+/// Locks the stock of a product, so that the next batch has to wait in the middle of its transaction.
+async fn lock(harness: &Harness, product: Uuid) -> PgConnection {
+    let mut connection = harness.site().database.connect().await;
+    sqlx::raw_sql("BEGIN").execute(&mut connection).await.unwrap();
+    let sql = format!("SELECT 1 FROM stock WHERE product_id = '{product}' FOR UPDATE");
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    connection
+}
+
+/// Sends carts to a service that cannot go on with them, and asks it to end.
+async fn interrupt(harness: &mut Harness, product: Uuid) -> (Vec<Message>, PgConnection) {
+    let lock = lock(harness, product).await;
+    let cart = |_| Message::reserve(Uuid::new_v4(), &[(product, 1)]);
+    let carts: Vec<Message> = (0..100).map(cart).collect();
+    harness.client.send_all(&carts).await;
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+    harness.services()[0].terminate();
+    harness.services()[0].logged("SIGTERM: finishing what is in hand").await;
+    (carts, lock)
+}
+
+async fn assert_all_carts_are_served(harness: &mut Harness, carts: &[Message], product: Uuid) {
+    for cart in carts {
+        harness.next_outcome_of(cart).await.reservation();
+    }
+    harness.assert_level(product, 1000 - carts.len() as u64, carts.len() as u64).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_can_be_finished_is_finished() {
+    let mut harness = Setup::new().start().await;
+    let product = harness.product(1000).await;
+    let (carts, lock) = interrupt(&mut harness, product).await;
+    lock.close().await.unwrap();
+    let status = harness.services()[0].exit().await;
+    assert_eq!(status.code(), Some(0));
+    // Some of it at least was in hand: it was committed, acknowledged and published before the end.
+    let left = harness.client.depth(&harness.site().names.commands).await as usize;
+    assert!(left < carts.len(), "{left} carts are left");
+
+    harness.services().clear();
+    harness.add_replica().await;
+    assert_all_carts_are_served(&mut harness, &carts, product).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_finished_is_rolled_back() {
+    let setup = Setup::new().with("INVENTORY__DATABASE__LOCK_TIMEOUT_MS", "300");
+    let mut harness = setup.start().await;
+    let product = harness.product(1000).await;
+    let (carts, lock) = interrupt(&mut harness, product).await;
+    let status = harness.services()[0].exit().await;
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(harness.site().database.number("SELECT count(*) FROM reservation").await, 0);
+    assert_eq!(harness.client.depth(&harness.site().names.commands).await as usize, carts.len());
+
+    lock.close().await.unwrap();
+    harness.services().clear();
+    harness.add_replica().await;
+    assert_all_carts_are_served(&mut harness, &carts, product).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn it_ends_with_0_while_it_waits_for_its_servers() {
+    let site = crate::support::site::Site::shared().await;
+    let nowhere =
+        ("postgres://inventory:secret@127.0.0.1:1/inventory", "amqp://inventory:secret@127.0.0.1:1/%2f");
+    let site = site.with("DATABASE_URL", nowhere.0).with("AMQP_URL", nowhere.1);
+    let mut service = site.start_service().await;
+    service.logged("waiting for the database").await;
+    let (status, missing) = service.readyz().await;
+    assert_eq!(status, 503);
+    assert!(missing.contains("PostgreSQL") && missing.contains("RabbitMQ"), "{missing}");
+    service.stop().await;
+    assert!(!service.log().contains("secret"), "{}", service.log());
+}
+
+#[tokio::test]
+async fn a_replica_goes_while_another_carries_on() {
+    let mut harness = Setup::new().replicas(2).start().await;
+    let product = harness.product(1000).await;
+    let cart = |_| Message::reserve(Uuid::new_v4(), &[(product, 1)]);
+    let carts: Vec<Message> = (0..500).map(cart).collect();
+    harness.client.send_all(&carts).await;
+    harness.services()[0].stop().await;
+    harness.services().remove(0);
+    assert_all_carts_are_served(&mut harness, &carts, product).await;
+    harness.finish().await;
+}

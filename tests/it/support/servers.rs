@@ -1,0 +1,110 @@
+//! Where PostgreSQL and RabbitMQ are: the servers that all tests share, or private ones to be stopped and started.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::process::run_ok;
+
+/// A PostgreSQL and a RabbitMQ.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    pub database_url: String,
+    pub amqp_url: String,
+}
+
+impl Servers {
+    /// Those of `scripts/test`.
+    pub fn shared() -> Self {
+        let url =
+            |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"));
+        Self { database_url: url("DATABASE_URL"), amqp_url: url("AMQP_URL") }
+    }
+
+    /// The passwords, which must not be seen anywhere.
+    pub fn passwords(&self) -> Vec<String> {
+        let password = |url: &str| {
+            let (login, _) = url.split_once("://")?.1.rsplit_once('@')?;
+            Some(login.split_once(':')?.1.to_owned())
+        };
+        [&self.database_url, &self.amqp_url].into_iter().filter_map(|url| password(url)).collect()
+    }
+}
+
+/// One of the two.
+#[derive(Debug, Clone, Copy)]
+pub enum Server {
+    PostgreSql,
+    RabbitMq,
+}
+
+impl Server {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PostgreSql => "postgres",
+            Self::RabbitMq => "rabbitmq",
+        }
+    }
+}
+
+/// Servers of one test alone; gone with it.
+#[derive(Debug)]
+pub struct PrivateServers {
+    folder: PathBuf,
+}
+
+impl PrivateServers {
+    /// None runs yet.
+    pub fn new(name: &str) -> Self {
+        let parent = std::env::var_os("TEST_SERVERS")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"), PathBuf::from);
+        Self { folder: parent.join(format!("{name}-{}", std::process::id())) }
+    }
+
+    /// Starts one, always at the same address; returns once it answers.
+    pub async fn start(&self, server: Server) {
+        let mut command = Self::script("start");
+        command.arg("--fast").arg(&self.folder).arg(server.name());
+        run_ok(command).await;
+    }
+
+    /// Stops one cleanly.
+    pub async fn stop(&self, server: Server) {
+        let mut command = Self::script("stop");
+        command.arg(&self.folder).arg(server.name());
+        run_ok(command).await;
+    }
+
+    /// The address of one, which has been started at least once; the other is a shared one.
+    pub fn with_shared_other(&self, server: Server) -> Servers {
+        let shared = Servers::shared();
+        match server {
+            Server::PostgreSql => Servers { database_url: self.url("DATABASE_URL"), ..shared },
+            Server::RabbitMq => Servers { amqp_url: self.url("AMQP_URL"), ..shared },
+        }
+    }
+
+    fn url(&self, name: &str) -> String {
+        let file = self.folder.join("env");
+        let settings = std::fs::read_to_string(&file).expect("written by scripts/servers start");
+        let prefix = format!("export {name}=");
+        let value = settings.lines().find_map(|line| line.strip_prefix(&prefix));
+        value.unwrap_or_else(|| panic!("no {name} in {}", file.display())).trim_matches('\'').to_owned()
+    }
+
+    fn script(action: &str) -> Command {
+        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/servers"));
+        command.arg(action);
+        command
+    }
+}
+
+impl Drop for PrivateServers {
+    fn drop(&mut self) {
+        let ended = Self::script("destroy").arg(&self.folder).output();
+        if let Ok(output) = ended
+            && !output.status.success()
+        {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}

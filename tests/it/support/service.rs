@@ -1,0 +1,150 @@
+//! The real binary as a child process.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::process::inventory;
+use super::{PATIENCE, eventually, http, within};
+
+/// Lines of the log that are shown with a failure.
+const TAIL: usize = 20;
+
+/// A service that runs, or did.
+#[derive(Debug)]
+pub struct Service {
+    child: Child,
+    /// Of `/healthz`, `/readyz` and `/metrics`.
+    pub address: SocketAddr,
+    log: watch::Receiver<String>,
+}
+
+impl Service {
+    /// Starts it; returns once it serves HTTP, whatever it may be waiting for.
+    pub async fn start(settings: &[(String, String)]) -> Self {
+        // A port that is free now may be taken a moment later.
+        for _ in 0..20 {
+            let mut service = Self::spawn(free_address(), settings);
+            if service.has_begun().await {
+                return service;
+            }
+            let log = service.log();
+            assert!(log.contains("cannot be listened on"), "the service does not start:\n{log}");
+        }
+        panic!("no free port was found in 20 attempts");
+    }
+
+    fn spawn(address: SocketAddr, settings: &[(String, String)]) -> Self {
+        let mut child = inventory()
+            .arg("serve")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
+            .env("INVENTORY__HTTP__ADDRESS", address.to_string())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = follow(child.stderr.take().unwrap());
+        Self { child, address, log }
+    }
+
+    /// Whether it came as far as to listen; otherwise it has ended.
+    async fn has_begun(&mut self) -> bool {
+        let mut log = self.log.clone();
+        let begun = log.wait_for(|text| text.contains("inventory service starting"));
+        within("the service's first words", begun).await.is_ok()
+    }
+
+    /// Waits until it is ready for messages.
+    pub async fn ready(&self) {
+        eventually("/readyz answers 200", async || self.readyz().await.0 == 200).await;
+    }
+
+    /// What `/readyz` says: the status and the body.
+    pub async fn readyz(&self) -> (u16, String) {
+        http::get(self.address, "/readyz").await.unwrap_or_else(|error| (0, error.to_string()))
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        self.log.borrow().clone()
+    }
+
+    /// Waits until a text is in the log.
+    pub async fn logged(&self, text: &str) {
+        let mut log = self.log.clone();
+        let found = log.wait_for(|log| log.contains(text));
+        within(&format!("{text:?} in the log"), found).await.expect("the service has ended");
+    }
+
+    /// Asks it to end, and demands that it ends well.
+    pub async fn stop(&mut self) {
+        self.terminate();
+        let status = self.exit().await;
+        assert_eq!(status.code(), Some(0), "the service must end with 0, not {status}");
+    }
+
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success(), "the service has ended before it was asked to");
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        let ended = async {
+            loop {
+                match child.try_wait().unwrap() {
+                    Some(status) => return status,
+                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        let status = within("the end of the service", ended).await;
+        // The log is complete once its writer is gone.
+        let mut log = self.log.clone();
+        while tokio::time::timeout(PATIENCE, log.changed()).await.expect("the log ends").is_ok() {}
+        status
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Both fail where it has ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(TAIL)..];
+            eprintln!("--- the service's last words:\n{}\n---", tail.join("\n"));
+        }
+    }
+}
+
+/// Reads along in a thread of its own, which ends with the process.
+fn follow(stderr: ChildStderr) -> watch::Receiver<String> {
+    let (writer, log) = watch::channel(String::new());
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stderr);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+            writer.send_modify(|log| log.push_str(&String::from_utf8_lossy(&line)));
+            line.clear();
+        }
+    });
+    log
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap()
+}

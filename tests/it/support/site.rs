@@ -1,0 +1,52 @@
+//! A place for services of one test alone: a database, names on the broker, settings.
+
+use super::database::TestDatabase;
+use super::names::{DeletedOnDrop, Names};
+use super::process::{Ended, inventory, run};
+use super::servers::Servers;
+use super::service::Service;
+
+/// A database, names on the broker, and settings.
+#[derive(Debug)]
+pub struct Site {
+    pub servers: Servers,
+    pub database: TestDatabase,
+    pub names: Names,
+    pub settings: Vec<(String, String)>,
+    _topology: DeletedOnDrop,
+}
+
+impl Site {
+    /// A place on these servers, of which PostgreSQL must run.
+    pub async fn create(servers: Servers, names: Names) -> Self {
+        let database = TestDatabase::create(&servers.database_url).await;
+        let mut settings = names.settings();
+        settings.push(("DATABASE_URL".to_owned(), database.url.clone()));
+        settings.push(("AMQP_URL".to_owned(), servers.amqp_url.clone()));
+        let topology = DeletedOnDrop { amqp_url: servers.amqp_url.clone(), names: names.clone() };
+        Self { servers, database, names, settings, _topology: topology }
+    }
+
+    /// A place on the shared servers.
+    pub async fn shared() -> Self {
+        Self::create(Servers::shared(), Names::unique()).await
+    }
+
+    /// With a setting more.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts a service here, which may have to wait for its servers.
+    pub async fn start_service(&self) -> Service {
+        Service::start(&self.settings).await
+    }
+
+    /// Runs another command of the binary here.
+    pub async fn inventory(&self, arguments: &[&str]) -> Ended {
+        let mut command = inventory();
+        command.args(arguments).envs(self.settings.iter().map(|(name, value)| (name, value)));
+        run(command).await
+    }
+}
