@@ -39,8 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut replies =
         channel.basic_consume(DIRECT_REPLY_TO.into(), "".into(), options, FieldTable::default()).await?;
 
-    let level = ask(&channel, &mut replies, &GET_STOCK_LEVEL, &json!({ "productId": product })).await?;
-    println!("{level}");
+    ask(&channel, &mut replies, &GET_STOCK_LEVEL, &json!({ "productId": product })).await?;
     // Chosen here, so that the hold can be released even if its answer is never seen.
     let reservation = Uuid::now_v7();
     let cart = json!({
@@ -48,19 +47,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "reservationId": reservation,
         "items": [{ "productId": product, "quantity": 1 }],
     });
-    println!("{}", ask(&channel, &mut replies, &RESERVE, &cart).await?);
+    if ask(&channel, &mut replies, &RESERVE, &cart).await? != "InventoryReserved" {
+        return Err("out of stock".into());
+    }
     let release = json!({ "reservationId": reservation, "reason": "ORDER_CANCELLED" });
-    println!("{}", ask(&channel, &mut replies, &RELEASE, &release).await?);
+    ask(&channel, &mut replies, &RELEASE, &release).await?;
     Ok(connection.close(200, "done".into()).await?)
 }
 
-/// Sends a message, and waits for the answer to it.
+/// Sends a message, waits for the answer to it, and prints that. Gives the type of the answer.
 async fn ask(
     channel: &Channel,
     replies: &mut Consumer,
     Kind(exchange, routing_key, message_type): &Kind,
     body: &Value,
-) -> Result<Value, Box<dyn Error>> {
+) -> Result<String, Box<dyn Error>> {
     let message_id = Uuid::now_v7().to_string();
     let properties = BasicProperties::default()
         .with_type((*message_type).into())
@@ -80,16 +81,20 @@ async fn ask(
     Err(format!("no answer to {message_type}: is the service running?").into())
 }
 
-async fn answer_to(message_id: &str, replies: &mut Consumer) -> Result<Value, Box<dyn Error>> {
+async fn answer_to(message_id: &str, replies: &mut Consumer) -> Result<String, Box<dyn Error>> {
     while let Some(reply) = replies.next().await {
         let reply = reply?;
         // Where a message has no correlation id of its own, its answers carry its message id.
         if reply.properties.correlation_id().as_ref().is_none_or(|id| id.as_str() != message_id) {
             continue;
         }
-        let body: Value = serde_json::from_slice(&reply.data)?;
-        let is_problem = reply.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == "Error");
-        return if is_problem { Err(body.to_string().into()) } else { Ok(body) };
+        let message_type = reply.properties.kind().as_ref().map(ToString::to_string).unwrap_or_default();
+        let body = String::from_utf8(reply.data)?;
+        if message_type == "Error" {
+            return Err(body.into());
+        }
+        println!("{message_type} {body}");
+        return Ok(message_type);
     }
     Err("the connection to RabbitMQ is gone".into())
 }
