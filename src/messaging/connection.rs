@@ -1,5 +1,6 @@
 //! Connections that are made again whenever they are lost.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -132,6 +133,20 @@ pub(super) async fn lost(connection: &Connection) {
     }
 }
 
+/// Awaits an operation on a connection, but no longer than the connection lives: the client does not always
+/// answer what was asked in the moment in which it went.
+pub(super) async fn on<T>(
+    connection: &Connection,
+    operation: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, lapin::Error> {
+    tokio::select! {
+        biased;
+        result = operation => result,
+        () = lost(connection) => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+        () = tokio::time::sleep(OPERATION_MAX) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+    }
+}
+
 /// Closes a channel that is done with, before its connection: the client would call it an error otherwise.
 pub(super) async fn close(channel: &Channel) -> Result<(), lapin::Error> {
     if channel.status().connected() { channel.close(200, "done".into()).await } else { Ok(()) }
@@ -144,6 +159,9 @@ pub fn parse_url(settings: &AmqpSettings) -> Result<(), SettingsError> {
         reason: "is not an AMQP URL such as amqp://user:password@host:5672/%2f".to_owned(),
     })
 }
+
+/// Longest operation on a connection that lives: its channel may be gone without an answer, too.
+const OPERATION_MAX: Duration = Duration::from_secs(30);
 
 /// Longest pause between two attempts to connect.
 const PAUSE_MAX: Duration = Duration::from_secs(3);

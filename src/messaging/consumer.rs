@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Link;
-use super::connection::{close, lost};
+use super::connection::{close, lost, on};
 use super::properties::{short, take_message};
 use super::settler::{Outlets, Settler};
 use crate::batch::Settlement;
@@ -85,29 +85,39 @@ impl<W: Work> Consumer<W> {
         limit: Option<u16>,
         stop: &CancellationToken,
     ) -> Result<(), lapin::Error> {
+        let (channel, consumer) = on(connection, self.open(connection, prefetch)).await?;
+        self.link.up();
+        let (inbox, arrived) = mpsc::channel(prefetch.into());
+        let (read, settled) = tokio::join!(
+            read(connection, &channel, consumer, inbox, limit, stop),
+            self.work_off(connection, &channel, arrived, stop)
+        );
+        read.and(settled)?;
+        on(connection, close(&channel)).await
+    }
+
+    async fn open(
+        &self,
+        connection: &Connection,
+        prefetch: u16,
+    ) -> Result<(Channel, lapin::Consumer), lapin::Error> {
         let channel = connection.create_channel().await?;
         channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let queue = short(&self.queue).unwrap_or_default();
         let options = BasicConsumeOptions::default();
         let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        self.link.up();
-        let (inbox, arrived) = mpsc::channel(prefetch.into());
-        let (read, settled) = tokio::join!(
-            read(connection, &channel, consumer, inbox, limit, stop),
-            self.work_off(&channel, arrived, stop)
-        );
-        read.and(settled)?;
-        close(&channel).await
+        Ok((channel, consumer))
     }
 
     /// Batches form by themselves: what arrives while one is handled is the next.
     async fn work_off(
         &self,
+        connection: &Connection,
         channel: &Channel,
         mut arrived: mpsc::Receiver<Delivery>,
         stop: &CancellationToken,
     ) -> Result<(), lapin::Error> {
-        let mut settler = Settler::new(&self.outlets, stop);
+        let mut settler = Settler::new(&self.outlets, connection, stop);
         let mut deliveries = Vec::with_capacity(self.at_once);
         while arrived.recv_many(&mut deliveries, self.at_once).await > 0 {
             // What a dead channel left behind comes again on the next.
@@ -151,7 +161,7 @@ async fn read(
         };
         if is_asking && !wants_more {
             is_asking = false;
-            channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
+            on(connection, channel.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await?;
         }
     }
 }

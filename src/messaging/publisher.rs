@@ -152,7 +152,11 @@ impl PublisherTask {
     /// that is lost stays lost: what is promised is in the outbox, and what is not acknowledged comes again.
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(connection) = self.link.connect(&stop).await {
-            let result = self.session(&connection).await;
+            let result = tokio::select! {
+                biased;
+                result = self.session(&connection) => result,
+                () = lost(&connection) => Err(SessionError::Lost),
+            };
             self.link.down(connection).await;
             match result {
                 Ok(()) => break,
@@ -171,7 +175,7 @@ impl PublisherTask {
         }
         self.link.up();
         loop {
-            if self.in_hand.is_empty() && !self.take_jobs(connection).await? {
+            if self.in_hand.is_empty() && self.jobs.recv_many(&mut self.in_hand, JOBS_AT_ONCE).await == 0 {
                 return Ok(close(&channel).await?);
             }
             let limit = self.link.settings().timeout();
@@ -182,16 +186,6 @@ impl PublisherTask {
                 // Whoever does not wait for it does not want to know.
                 let _ = job.done.send(());
             }
-        }
-    }
-}
-
-impl PublisherTask {
-    /// Waits for jobs; false where there will be none any more.
-    async fn take_jobs(&mut self, connection: &Connection) -> Result<bool, SessionError> {
-        tokio::select! {
-            jobs = self.jobs.recv_many(&mut self.in_hand, JOBS_AT_ONCE) => Ok(jobs > 0),
-            () = lost(connection) => Err(SessionError::Lost),
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::Acker;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::{Acker, Connection};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::connection::on;
 use super::dead_letter::dead_letter;
 use super::{Publication, Publisher};
 use crate::batch::{Disposition, Settlement};
@@ -35,6 +36,7 @@ pub struct Outlets {
 /// Settles the deliveries of one channel.
 pub(super) struct Settler<'a> {
     outlets: &'a Outlets,
+    connection: &'a Connection,
     stop: &'a CancellationToken,
     /// Deliveries that go back to the queue after a pause.
     given_back: JoinSet<()>,
@@ -53,8 +55,8 @@ struct Sorted {
 }
 
 impl<'a> Settler<'a> {
-    pub(super) fn new(outlets: &'a Outlets, stop: &'a CancellationToken) -> Self {
-        Self { outlets, stop, given_back: JoinSet::new(), has_left_open: false }
+    pub(super) fn new(outlets: &'a Outlets, connection: &'a Connection, stop: &'a CancellationToken) -> Self {
+        Self { outlets, connection, stop, given_back: JoinSet::new(), has_left_open: false }
     }
 
     /// Settles a batch.
@@ -121,12 +123,12 @@ impl<'a> Settler<'a> {
         let all_below_are_settled = self.given_back.is_empty() && !self.has_left_open;
         if all_below_are_settled && !has_dead {
             if let Some(last) = done.last() {
-                last.ack(BasicAckOptions { multiple: true }).await?;
+                on(self.connection, last.ack(BasicAckOptions { multiple: true })).await?;
             }
             return Ok(());
         }
         for acker in done {
-            acker.ack(BasicAckOptions::default()).await?;
+            on(self.connection, acker.ack(BasicAckOptions::default())).await?;
         }
         Ok(())
     }
