@@ -25,6 +25,8 @@ pub struct Metrics {
     dead_letters: Family<CodeLabels, Counter>,
     replies_dropped: Counter,
     reconnects: Family<ConnectionLabels, Counter>,
+    holds_lapsed: Counter,
+    expiry_lag_seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
 }
 
 /// A step of handling a batch.
@@ -82,6 +84,8 @@ impl Default for Metrics {
             dead_letters: Family::default(),
             replies_dropped: Counter::default(),
             reconnects: Family::default(),
+            holds_lapsed: Counter::default(),
+            expiry_lag_seconds: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -131,6 +135,17 @@ impl Metrics {
             "Replies given up because the broker did not take them in time",
             self.replies_dropped.clone(),
         );
+        registry.register(
+            "holds_lapsed",
+            "Holds whose time was over, given back by the sweep",
+            self.holds_lapsed.clone(),
+        );
+        registry.register_with_unit(
+            "expiry_lag",
+            "How late the sweep was with the first hold that it found lapsed",
+            Unit::Seconds,
+            self.expiry_lag_seconds.clone(),
+        );
         registry.register("reconnects", "Connections to RabbitMQ made again", self.reconnects.clone());
     }
 
@@ -174,6 +189,16 @@ impl Metrics {
     /// So many replies were given up.
     pub fn replies_dropped(&self, replies: usize) {
         self.replies_dropped.inc_by(replies as u64);
+    }
+
+    /// So many lapsed holds were given back.
+    pub fn lapsed(&self, holds: usize) {
+        self.holds_lapsed.inc_by(holds as u64);
+    }
+
+    /// The sweep was so late.
+    pub fn expiry_lag(&self, seconds: f64) {
+        self.expiry_lag_seconds.set(seconds);
     }
 
     /// A connection was made again.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -22,6 +22,12 @@ const COMMITS_AT_ONCE: usize = 16;
 /// Orphans that are claimed together.
 const ORPHANS_AT_ONCE: u32 = 500;
 
+/// Pause between looks for events that another process wrote and that are published in order.
+const ORDERED_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Pause while another replica publishes in order.
+const ORDERED_PAUSE: Duration = Duration::from_millis(50);
+
 /// Pause before another try to delete what is published.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -36,6 +42,8 @@ pub struct Relay {
     pub exchange: String,
     /// How long they are one replica's.
     pub settings: OutboxSettings,
+    /// Says that there is something to be published in order.
+    pub in_order: Arc<Notify>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -47,6 +55,9 @@ impl Relay {
         while promised.recv_many(&mut commits, COMMITS_AT_ONCE).await > 0 {
             let (mut keys, mut events) = (Vec::new(), Vec::new());
             for commit in commits.drain(..) {
+                if commit.has_ordered {
+                    self.in_order.notify_one();
+                }
                 keys.extend(commit.keys);
                 events.extend(commit.events);
             }
@@ -55,6 +66,52 @@ impl Relay {
                 Err(error) => warn!(%error, events = events.len(), "events stay in the outbox"),
             }
         }
+        // The last of this replica: nobody else may be there to see to it.
+        while matches!(self.publish_in_order().await, Ok(InOrder::More)) {}
+    }
+
+    /// Publishes, in the order in which they happened, the events that have one: woken by a commit of this
+    /// replica, or now and then for those of others. One replica at a time does it.
+    pub async fn relay_in_order(self, stop: CancellationToken) {
+        loop {
+            let pause = match self.publish_in_order().await {
+                Ok(InOrder::More) => continue,
+                Ok(InOrder::Nothing) => ORDERED_INTERVAL,
+                // What we were woken for may not be among what the other one has seen.
+                Ok(InOrder::Another) => ORDERED_PAUSE,
+                Err(error) => {
+                    warn!(%error, "events that are published in order wait");
+                    PAUSE
+                }
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.in_order.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn publish_in_order(&self) -> Result<InOrder, RelayError> {
+        let mut transaction = self.database.begin().await?;
+        let next = outbox::next_in_order(transaction.connection()?, ORPHANS_AT_ONCE).await?;
+        let Some(next) = next else {
+            transaction.rollback().await?;
+            return Ok(InOrder::Another);
+        };
+        if next.is_empty() {
+            transaction.rollback().await?;
+            return Ok(InOrder::Nothing);
+        }
+        let keys: Vec<i64> = next.iter().map(|event| event.outbox_id).collect();
+        let events: Result<Vec<Event>, _> = next.into_iter().map(|event| event.row.try_into()).collect();
+        self.publish(&events?).await?;
+        outbox::delete(transaction.connection()?, &keys).await?;
+        transaction.commit().await?;
+        Ok(InOrder::More)
     }
 
     /// Looks for orphans now and then, until `stop`.
@@ -115,6 +172,15 @@ impl Relay {
             }
         }
     }
+}
+
+/// What came of a look for events that are published in order.
+enum InOrder {
+    /// Some were published; there may be more.
+    More,
+    Nothing,
+    /// Another replica is at it.
+    Another,
 }
 
 #[derive(Debug, thiserror::Error)]

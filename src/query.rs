@@ -1,6 +1,6 @@
 //! Answers queries from committed state (contract 4.5).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use uuid::Uuid;
 use crate::batch::{Disposition, Reply, Settlement};
 use crate::clock;
 use crate::contract::{
-    Causation, Code, Limits, Message, MessageType, Problem, ReplyToPolicy, answer_problem,
-    answer_stock_level, decode_query,
+    Answer, Causation, Code, Limits, Message, MessageType, Problem, Query, ReplyToPolicy, ReservationKey,
+    answer_problem, answer_reservation, answer_stock_level, answer_stock_levels, decode_query,
 };
-use crate::domain::{ProductId, StockLevel};
+use crate::domain::{CartId, OrderId, ProductId, Reservation, ReservationId, State, StockLevel};
 use crate::metrics::Metrics;
-use crate::storage::{Database, stock};
+use crate::storage::{Database, StorageError, reservation, stock};
 
 /// Pause between two looks at a database that is away.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -37,30 +37,39 @@ pub struct Responder {
 }
 
 /// A query that was understood, and whom to answer.
-struct Query {
-    product: ProductId,
+struct Asked {
+    query: Query,
     reply_to: String,
+}
+
+/// What the queries of a batch are about.
+struct Known {
+    /// Of one moment.
+    levels: HashMap<ProductId, StockLevel>,
+    by_id: HashMap<ReservationId, Reservation>,
+    by_cart: HashMap<CartId, ReservationId>,
+    by_order: HashMap<OrderId, ReservationId>,
 }
 
 impl Responder {
     /// Answers queries; the settlements are in the same order.
     pub async fn handle(&self, messages: &[Message]) -> Vec<Settlement> {
-        let queries: Vec<_> = messages.iter().map(|message| self.read(message)).collect();
-        let products: Vec<Uuid> = queries.iter().flatten().map(|query| query.product.0).collect();
-        let Some(levels) = self.levels(&products).await else {
+        let asked: Vec<_> = messages.iter().map(|message| self.read(message)).collect();
+        let queries: Vec<&Query> = asked.iter().flatten().map(|asked| &asked.query).collect();
+        let Some(known) = self.look_up(&queries).await else {
             return messages.iter().map(|_| Settlement::retry()).collect();
         };
         messages
             .iter()
-            .zip(queries)
-            .map(|(message, query)| match query {
-                Ok(query) => self.answer(message, query, &levels),
+            .zip(asked)
+            .map(|(message, asked)| match asked {
+                Ok(asked) => self.answer(message, asked, &known),
                 Err(settlement) => *settlement,
             })
             .collect()
     }
 
-    fn read(&self, message: &Message) -> Result<Query, Box<Settlement>> {
+    fn read(&self, message: &Message) -> Result<Asked, Box<Settlement>> {
         let reply_to = match self.reply_to.check(message) {
             Ok(Some(queue)) => queue.to_owned(),
             Ok(None) => {
@@ -71,38 +80,31 @@ impl Responder {
             Err(problem) => return Err(Box::new(self.reject(message, problem, None))),
         };
         match decode_query(message, &self.limits) {
-            Ok(product) => Ok(Query { product, reply_to }),
+            Ok(query) => Ok(Asked { query, reply_to }),
             Err(problem) => Err(Box::new(self.reject(message, problem, Some(reply_to)))),
         }
     }
 
-    /// The levels of the products that are known; nothing where the service stops before they could be read.
-    async fn levels(&self, products: &[Uuid]) -> Option<HashMap<ProductId, StockLevel>> {
-        if products.is_empty() {
-            return Some(HashMap::new());
-        }
+    /// What is known; nothing where the service stops before it could be read.
+    async fn look_up(&self, queries: &[&Query]) -> Option<Known> {
         loop {
-            match stock::read(self.database.pool(), products).await {
-                Ok(levels) => return Some(levels.into_iter().collect()),
+            match Known::read(&self.database, queries).await {
+                Ok(known) => return Some(known),
                 Err(error) => {
-                    warn!(%error, queries = products.len(), "queries wait for the database");
+                    warn!(%error, queries = queries.len(), "queries wait for the database");
                     self.stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await?;
                 }
             }
         }
     }
 
-    fn answer(&self, message: &Message, query: Query, levels: &HashMap<ProductId, StockLevel>) -> Settlement {
-        let Query { product, reply_to } = query;
-        let (id, now) = (Uuid::now_v7(), clock::wall());
-        let (answer, outcome) = if let Some(level) = levels.get(&product) {
-            (answer_stock_level(id, product, *level, now), "Answered")
-        } else {
-            let detail = format!("Product {product} is not known: nobody has counted it yet.");
-            let problem = Problem::new(Code::ProductNotFound, detail);
-            (answer_problem(id, &problem, now), problem.code.name())
+    fn answer(&self, message: &Message, asked: Asked, known: &Known) -> Settlement {
+        let Asked { query, reply_to } = asked;
+        let (answer, outcome) = match known.answer(&query) {
+            Ok(answer) => (answer, "Answered"),
+            Err(problem) => (answer_problem(Uuid::now_v7(), &problem, clock::wall()), problem.code.name()),
         };
-        self.metrics.message(MessageType::GetStockLevel.name(), outcome);
+        self.metrics.message(query.message_type().name(), outcome);
         let causation = Arc::new(Causation::of(message));
         let reply = Reply { to: reply_to, answer: Arc::new(answer), causation };
         Settlement { disposition: Disposition::Acknowledge, reply: Some(reply) }
@@ -111,23 +113,95 @@ impl Responder {
     /// A query that can be answered is answered with the problem, and not dead-lettered (contract section 5).
     /// A command that went astray is no query: it must not be lost.
     fn reject(&self, message: &Message, problem: Problem, reply_to: Option<String>) -> Settlement {
-        let causation = Arc::new(Causation::of(message));
-        warn!(
-            code = problem.code.name(),
-            detail = problem.detail,
-            message_id = causation.causation_id,
-            correlation_id = causation.correlation_id,
-            "query could not be understood"
-        );
-        self.metrics.message("Query", problem.code.name());
-        let answer = Arc::new(answer_problem(Uuid::now_v7(), &problem, clock::wall()));
-        let reply = reply_to.map(|to| Reply { to, answer, causation });
-        let is_astray = !matches!(MessageType::of(message), Some(MessageType::GetStockLevel) | None);
-        let disposition = if reply.is_some() && !is_astray {
-            Disposition::Acknowledge
+        let settlement =
+            Settlement::problem("Query", problem, reply_to, Arc::new(Causation::of(message)), &self.metrics);
+        let is_astray = MessageType::of(message).is_some_and(MessageType::is_command);
+        if settlement.reply.is_some() && !is_astray {
+            Settlement { disposition: Disposition::Acknowledge, ..settlement }
         } else {
-            Disposition::DeadLetter(problem)
+            settlement
+        }
+    }
+}
+
+impl Known {
+    /// Reads what the queries are about: all stock in one snapshot, all reservations in one.
+    async fn read(database: &Database, queries: &[&Query]) -> Result<Self, StorageError> {
+        let products: BTreeSet<Uuid> =
+            queries.iter().flat_map(|query| query.products()).map(|product| product.0).collect();
+        let mut known = Self {
+            levels: HashMap::new(),
+            by_id: HashMap::new(),
+            by_cart: HashMap::new(),
+            by_order: HashMap::new(),
         };
-        Settlement { disposition, reply }
+        if !products.is_empty() {
+            let products: Vec<Uuid> = products.into_iter().collect();
+            known.levels.extend(stock::read(database.pool(), &products).await?);
+        }
+        let (mut ids, mut carts, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+        for query in queries {
+            match query {
+                Query::Reservation(ReservationKey::Reservation(id)) => ids.push(id.0),
+                Query::Reservation(ReservationKey::Cart(cart)) => carts.push(cart.0),
+                Query::Reservation(ReservationKey::Order(order)) => orders.push(order.0),
+                Query::StockLevel(_) | Query::StockLevels(_) => {}
+            }
+        }
+        if !(ids.is_empty() && carts.is_empty() && orders.is_empty()) {
+            let found = reservation::read(database.pool(), &ids, &carts, &orders).await?;
+            for reservation in found {
+                known.add(reservation);
+            }
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, reservation: Reservation) {
+        if let Some(hold) = &reservation.hold {
+            if self.is_better(&reservation, self.by_cart.get(&hold.cart)) {
+                self.by_cart.insert(hold.cart, reservation.id);
+            }
+            if let Some(order) = hold.order
+                && self.is_better(&reservation, self.by_order.get(&order))
+            {
+                self.by_order.insert(order, reservation.id);
+            }
+        }
+        self.by_id.insert(reservation.id, reservation);
+    }
+
+    /// Of several reservations of a cart or an order the live one is meant, or else the latest.
+    fn is_better(&self, reservation: &Reservation, than: Option<&ReservationId>) -> bool {
+        let rank =
+            |r: &Reservation| (r.state == State::Held, r.hold.as_ref().map(|hold| hold.reserved_at), r.id);
+        than.and_then(|id| self.by_id.get(id)).is_none_or(|other| rank(other) < rank(reservation))
+    }
+
+    fn answer(&self, query: &Query) -> Result<Answer, Problem> {
+        let (id, now) = (Uuid::now_v7(), clock::wall());
+        match query {
+            Query::StockLevel(product) => match self.levels.get(product) {
+                Some(level) => Ok(answer_stock_level(id, *product, *level, now)),
+                None => Err(Problem::new(
+                    Code::ProductNotFound,
+                    format!("Product {product} is not known: nobody has counted it yet."),
+                )),
+            },
+            Query::StockLevels(products) => Ok(answer_stock_levels(id, products, &self.levels, now)),
+            Query::Reservation(key) => self
+                .reservation(*key)
+                .and_then(|reservation| answer_reservation(id, reservation, now))
+                .ok_or_else(|| Problem::new(Code::ReservationNotFound, "There is no such reservation.")),
+        }
+    }
+
+    fn reservation(&self, key: ReservationKey) -> Option<&Reservation> {
+        let id = match key {
+            ReservationKey::Reservation(id) => id,
+            ReservationKey::Cart(cart) => *self.by_cart.get(&cart)?,
+            ReservationKey::Order(order) => *self.by_order.get(&order)?,
+        };
+        self.by_id.get(&id)
     }
 }

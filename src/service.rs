@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::batch::{Handler, Promised};
+use crate::batch::{Bookkeeper, Expiry, Handler};
 use crate::config::{Settings, SettingsError};
 use crate::contract::ReplyToPolicy;
 use crate::http::{self, Health};
@@ -182,21 +182,32 @@ impl Parts {
         tasks.spawn(publishing_events.run(soft.clone()));
         tasks.spawn(publishing_replies.run(soft.clone()));
 
+        let in_order = Arc::new(Notify::new());
         let relay = Relay {
             database: database.clone(),
             publisher: events.clone(),
             exchange: settings.amqp.events.clone(),
             settings: settings.outbox,
+            in_order: Arc::clone(&in_order),
             metrics: Arc::clone(&metrics),
         };
         let (to_relay, commits) = mpsc::channel(COMMITS_WAITING_MAX);
         tasks.spawn(relay.clone().relay(commits, soft.clone()));
+        tasks.spawn(relay.clone().relay_in_order(soft.clone()));
         tasks.spawn(relay.sweep(soft.clone()));
         tasks.spawn(retention::run(database.clone(), settings.retention, soft.clone()));
 
+        let bookkeeper = Bookkeeper {
+            database: database.clone(),
+            lease_seconds: settings.outbox.lease_seconds,
+            relay: to_relay,
+            metrics: Arc::clone(&metrics),
+        };
+        let expiry = Expiry { bookkeeper: bookkeeper.clone(), settings: settings.expiry };
+        tasks.spawn(expiry.run(soft.clone()));
         let workshop =
             Workshop { settings: &settings, database, metrics, events, replies, soft: soft.clone() };
-        tasks.spawn(workshop.commands(links.commands, to_relay).run(soft.clone()));
+        tasks.spawn(workshop.commands(links.commands, bookkeeper).run(soft.clone()));
         tasks.spawn(workshop.queries(links.queries).run(soft));
         tasks
     }
@@ -213,15 +224,14 @@ struct Workshop<'a> {
 }
 
 impl Workshop<'_> {
-    fn commands(&self, link: Link, relay: mpsc::Sender<Promised>) -> Consumer<Handler> {
-        let Settings { amqp, batch, outbox, limits, .. } = self.settings;
+    fn commands(&self, link: Link, bookkeeper: Bookkeeper) -> Consumer<Handler> {
+        let Settings { amqp, batch, expiry, limits, .. } = self.settings;
         let handler = Handler {
-            database: self.database.clone(),
+            bookkeeper,
             limits: *limits,
             reply_to: self.reply_to(),
             batch: *batch,
-            outbox: *outbox,
-            relay,
+            default_hold_seconds: expiry.default_hold(),
             metrics: Arc::clone(&self.metrics),
             stop: self.soft.clone(),
         };

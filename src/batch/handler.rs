@@ -6,36 +6,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
-use uuid::Uuid;
 
 use super::answered::Answered;
 use super::intake::{Accepted, Rejected, message_type, take_in, weight};
-use super::promised::Promised;
-use super::transaction::{self, Committed};
-use super::{Disposition, Reply, Settlement};
-use crate::config::{BatchSettings, OutboxSettings};
-use crate::contract::{Limits, Message, ReplyToPolicy, answer_problem};
+use super::{Bookkeeper, Disposition, Reply, Settlement};
+use crate::config::BatchSettings;
+use crate::contract::{Limits, Message, ReplyToPolicy};
 use crate::metrics::{Metrics, Step};
-use crate::storage::{Database, StorageError};
+use crate::storage::StorageError;
 
 /// Handles batches of commands.
 #[derive(Debug, Clone)]
 pub struct Handler {
-    /// The books.
-    pub database: Database,
+    /// Makes decisions true.
+    pub bookkeeper: Bookkeeper,
     /// What senders may ask for.
     pub limits: Limits,
     /// Where answers may go.
     pub reply_to: ReplyToPolicy,
     /// How large a transaction may be.
     pub batch: BatchSettings,
-    /// How long events are ours to publish.
-    pub outbox: OutboxSettings,
-    /// Where the events of a commit go. Full, it makes the handler wait: memory stays bounded.
-    pub relay: mpsc::Sender<Promised>,
+    /// Seconds after which a hold lapses whose reserve does not say; `None`: it does not.
+    pub default_hold_seconds: Option<u32>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Ends the waiting for a database that is away.
@@ -46,8 +40,7 @@ impl Handler {
     /// Handles messages; their settlements are in the same order.
     pub async fn handle(&self, messages: &[Message]) -> Vec<Settlement> {
         let started = Instant::now();
-        let intake: Vec<_> =
-            messages.iter().map(|message| take_in(message, &self.limits, &self.reply_to)).collect();
+        let intake: Vec<_> = messages.iter().map(|message| self.take_in(message)).collect();
         self.metrics.step(Step::Decode, started.elapsed());
         let accepted: Vec<&Accepted> = intake.iter().filter_map(|taken| taken.as_ref().ok()).collect();
         let mut settled = Vec::with_capacity(accepted.len());
@@ -64,6 +57,10 @@ impl Handler {
             .collect()
     }
 
+    fn take_in(&self, message: &Message) -> Result<Accepted, Box<Rejected>> {
+        take_in(message, &self.limits, &self.reply_to, self.default_hold_seconds)
+    }
+
     /// Settles commands, in halves where they cannot be done together.
     async fn settle_group(&self, group: &[&Accepted]) -> Vec<Settlement> {
         let mut settled = Vec::with_capacity(group.len());
@@ -71,7 +68,7 @@ impl Handler {
         let mut parts = vec![group];
         while let Some(part) = parts.pop() {
             match self.persevere(part).await {
-                Ok(committed) => settled.extend(self.committed(part, committed).await),
+                Ok(answered) => settled.extend(self.committed(part, answered)),
                 Err(_) if self.stop.is_cancelled() => {
                     settled.extend(part.iter().map(|_| Settlement::retry()));
                 }
@@ -88,14 +85,12 @@ impl Handler {
     }
 
     /// Tries until it is committed, fails for a reason of its own, or the service stops.
-    async fn persevere(&self, part: &[&Accepted]) -> Result<Committed, StorageError> {
+    async fn persevere(&self, part: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
         let mut pauses = pauses();
         let mut races = 0;
         loop {
-            let lease = self.outbox.lease_seconds;
-            let result = transaction::run(&self.database, part, lease, &self.metrics)
-                .instrument(info_span!("batch", commands = part.len()))
-                .await;
+            let span = info_span!("batch", commands = part.len());
+            let result = self.bookkeeper.decide(part).instrument(span).await;
             match result {
                 Err(error) if error.is_lost_race() && races < RACES_MAX => {
                     races += 1;
@@ -114,15 +109,9 @@ impl Handler {
         }
     }
 
-    async fn committed(&self, part: &[&Accepted], committed: Committed) -> Vec<Settlement> {
-        self.report(part, &committed.answered);
-        if !committed.promised.events.is_empty() && self.relay.send(committed.promised).await.is_err() {
-            warn!("the relay is gone: the events stay in the outbox");
-        }
-        part.iter()
-            .zip(committed.answered)
-            .map(|(accepted, answered)| settlement(accepted, answered))
-            .collect()
+    fn committed(&self, part: &[&Accepted], answered: Vec<Answered>) -> Vec<Settlement> {
+        self.report(part, &answered);
+        part.iter().zip(answered).map(|(accepted, answered)| settlement(accepted, answered)).collect()
     }
 
     /// One line a batch.
@@ -148,20 +137,8 @@ impl Handler {
     }
 
     fn reject(&self, rejected: &Rejected) -> Settlement {
-        let Rejected { problem, reply_to, causation } = rejected;
-        warn!(
-            code = problem.code.name(),
-            detail = problem.detail,
-            message_id = causation.causation_id,
-            correlation_id = causation.correlation_id,
-            "command could not be understood"
-        );
-        self.metrics.message("Command", problem.code.name());
-        let answer = Arc::new(answer_problem(Uuid::now_v7(), problem, crate::clock::wall()));
-        Settlement {
-            disposition: Disposition::DeadLetter(problem.clone()),
-            reply: reply_to.clone().map(|to| Reply { to, answer, causation: Arc::clone(causation) }),
-        }
+        let Rejected { problem, reply_to, causation } = rejected.clone();
+        Settlement::problem("Command", problem, reply_to, causation, &self.metrics)
     }
 
     /// A command that cannot be done alone either.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::contract::{Causation, Limits, Message, MessageType, Problem, ReplyToPolicy, decode_command};
-use crate::domain::{Command, IdempotencyKey, Release, Request, ReservationId, Reserve};
+use crate::domain::{Command, Consume, IdempotencyKey, Release, Request, ReservationId, Reserve};
 
 /// A message that was understood.
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ pub(super) fn take_in(
     message: &Message,
     limits: &Limits,
     policy: &ReplyToPolicy,
+    default_hold_seconds: Option<u32>,
 ) -> Result<Accepted, Box<Rejected>> {
     let causation = Arc::new(Causation::of(message));
     let rejected =
@@ -38,7 +39,10 @@ pub(super) fn take_in(
         Err(problem) => return Err(rejected(problem, None)),
     };
     match decode_command(message, limits) {
-        Ok(command) => {
+        Ok(mut command) => {
+            if let Command::Reserve(reserve) = &mut command {
+                reserve.hold_seconds = reserve.hold_seconds.or(default_hold_seconds);
+            }
             let request = Request {
                 key: key_of(message, &command),
                 command,
@@ -65,13 +69,18 @@ pub(super) fn message_type(command: &Command) -> MessageType {
     match command {
         Command::Reserve(_) => MessageType::ReserveInventory,
         Command::Release(_) => MessageType::ReleaseInventory,
+        Command::Consume(_) => MessageType::ConsumeInventory,
+        Command::Extend(_) => MessageType::ExtendHold,
     }
 }
 
-/// How much of a transaction a command takes: its cart lines.
+/// How much of a transaction a command takes: its lines.
 pub(super) fn weight(command: &Command) -> usize {
     match command {
         Command::Reserve(Reserve { items, .. }) => items.iter().len(),
-        Command::Release(Release { .. }) => 1,
+        Command::Release(Release { items, .. }) | Command::Consume(Consume { items, .. }) => {
+            items.as_ref().map_or(1, |items| items.iter().len())
+        }
+        Command::Extend(_) => 1,
     }
 }

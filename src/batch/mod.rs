@@ -5,12 +5,15 @@
 //! batch gathers.
 
 mod answered;
+mod bookkeeper;
+mod expiry;
 mod handler;
 mod intake;
 mod promised;
 mod settlement;
-mod transaction;
 
+pub use bookkeeper::Bookkeeper;
+pub use expiry::Expiry;
 pub use handler::Handler;
 pub use promised::{Event, Promised};
 pub use settlement::{Disposition, Reply, Settlement};

@@ -5,13 +5,24 @@ use std::sync::Arc;
 use crate::contract::{Answer, Causation, EventType};
 use crate::storage::{StorageError, outbox};
 
-/// The events of a commit, on their way to the broker.
+/// The events of a commit, on their way to the broker. Those that are published in the order of their product
+/// are not among them: their rows in the outbox are relayed by one replica at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Promised {
     /// Their rows in the outbox, to be deleted once all are confirmed.
     pub keys: Vec<i64>,
     /// What to publish.
     pub events: Vec<Event>,
+    /// Whether there are others, to be published in order.
+    pub has_ordered: bool,
+}
+
+impl Promised {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && !self.has_ordered
+    }
 }
 
 /// An event with what it takes over from the command.
@@ -21,6 +32,14 @@ pub struct Event {
     pub answer: Arc<Answer>,
     /// What it takes over.
     pub causation: Arc<Causation>,
+}
+
+impl Event {
+    /// Whether it is published in the order of its product.
+    #[must_use]
+    pub fn is_ordered(&self) -> bool {
+        self.answer.event.is_some_and(EventType::is_ordered)
+    }
 }
 
 impl From<&Event> for outbox::Row {
@@ -37,6 +56,7 @@ impl From<&Event> for outbox::Row {
             causation_id: bytes(&causation.causation_id),
             traceparent: bytes(&causation.traceparent),
             tracestate: bytes(&causation.tracestate),
+            is_ordered: event.is_ordered(),
         }
     }
 }

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Answer, Causation, Problem};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::contract::{Answer, Causation, Problem, answer_problem};
+use crate::metrics::Metrics;
 
 /// How a delivery ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +34,29 @@ impl Settlement {
     #[must_use]
     pub fn retry() -> Self {
         Self { disposition: Disposition::Retry, reply: None }
+    }
+
+    /// A message that could not be understood: logged, counted as one of this kind, answered, and put among the
+    /// dead letters.
+    pub fn problem(
+        kind: &'static str,
+        problem: Problem,
+        reply_to: Option<String>,
+        causation: Arc<Causation>,
+        metrics: &Metrics,
+    ) -> Self {
+        warn!(
+            kind,
+            code = problem.code.name(),
+            detail = problem.detail,
+            message_id = causation.causation_id,
+            correlation_id = causation.correlation_id,
+            "message could not be understood"
+        );
+        metrics.message(kind, problem.code.name());
+        let answer = Arc::new(answer_problem(Uuid::now_v7(), &problem, clock::wall()));
+        let reply = reply_to.map(|to| Reply { to, answer, causation });
+        Self { disposition: Disposition::DeadLetter(problem), reply }
     }
 }
 

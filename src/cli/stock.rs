@@ -73,7 +73,7 @@ pub(super) fn operator() -> String {
 
 #[expect(clippy::print_stdout, reason = "this is what the user asked for")]
 fn print(product: Uuid, level: StockLevel, json: bool) {
-    let StockLevel { on_hand, reserved } = level;
+    let StockLevel { on_hand, reserved, .. } = level;
     let available = level.available();
     if json {
         let shown = Shown { product_id: product, on_hand, reserved, available };

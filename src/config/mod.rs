@@ -25,6 +25,8 @@ pub struct Settings {
     pub batch: BatchSettings,
     /// How events leave.
     pub outbox: OutboxSettings,
+    /// When holds lapse.
+    pub expiry: ExpirySettings,
     /// How long what is kept.
     pub retention: RetentionSettings,
     /// How much a sender may ask for at once.
@@ -111,6 +113,24 @@ pub struct OutboxSettings {
     pub lease_seconds: u32,
     /// Milliseconds between looks for orphaned events.
     pub sweep_interval_ms: u64,
+}
+
+/// When holds lapse.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpirySettings {
+    /// Seconds after which a hold lapses whose reserve does not say; 0: it does not.
+    pub default_hold_seconds: u32,
+    /// Milliseconds between looks for lapsed holds.
+    pub sweep_interval_ms: u64,
+}
+
+impl ExpirySettings {
+    /// Seconds after which a hold lapses whose reserve does not say; `None`: it does not.
+    #[must_use]
+    pub fn default_hold(&self) -> Option<u32> {
+        (self.default_hold_seconds > 0).then_some(self.default_hold_seconds)
+    }
 }
 
 /// How long what is kept.
@@ -219,9 +239,15 @@ impl Settings {
         require("batch.lines", (1..=1_000_000).contains(&batch.lines), "must be between 1 and 1000000")?;
         require("outbox.lease_seconds", self.outbox.lease_seconds >= 1, "must be at least 1")?;
         require("outbox.sweep_interval_ms", self.outbox.sweep_interval_ms >= 1, "must be at least 1")?;
+        let expiry = self.expiry;
+        let fits = expiry.default_hold_seconds <= 2_147_483_647;
+        require("expiry.default_hold_seconds", fits, "must be between 0 (off) and 2147483647")?;
+        let fits = (1..=60_000).contains(&expiry.sweep_interval_ms);
+        require("expiry.sweep_interval_ms", fits, "must be between 1 and 60000")?;
         require("retention.outcomes_days", self.retention.outcomes_days >= 1, "must be at least 1")?;
         require("limits.body_bytes", self.limits.body_bytes >= 1, "must be at least 1")?;
         require("limits.lines", self.limits.lines >= 1, "must be at least 1")?;
+        require("limits.products", self.limits.products >= 1, "must be at least 1")?;
         let quantity = 1..=2_147_483_647;
         require(
             "limits.quantity",

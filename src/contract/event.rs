@@ -9,15 +9,36 @@ pub enum EventType {
     InventoryReserved,
     /// `InventoryUnavailable`
     InventoryUnavailable,
+    /// `InventoryReleased`
+    InventoryReleased,
+    /// `InventoryConsumed`
+    InventoryConsumed,
+    /// `StockDepleted`
+    StockDepleted,
+    /// `StockReplenished`
+    StockReplenished,
 }
 
 impl EventType {
+    const ALL: [Self; 6] = [
+        Self::InventoryReserved,
+        Self::InventoryUnavailable,
+        Self::InventoryReleased,
+        Self::InventoryConsumed,
+        Self::StockDepleted,
+        Self::StockReplenished,
+    ];
+
     /// The name on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::InventoryReserved => "InventoryReserved",
             Self::InventoryUnavailable => "InventoryUnavailable",
+            Self::InventoryReleased => "InventoryReleased",
+            Self::InventoryConsumed => "InventoryConsumed",
+            Self::StockDepleted => "StockDepleted",
+            Self::StockReplenished => "StockReplenished",
         }
     }
 
@@ -27,7 +48,17 @@ impl EventType {
         match self {
             Self::InventoryReserved => "inventory.reserved",
             Self::InventoryUnavailable => "inventory.unavailable",
+            Self::InventoryReleased => "inventory.released",
+            Self::InventoryConsumed => "inventory.consumed",
+            Self::StockDepleted => "stock.depleted",
+            Self::StockReplenished => "stock.replenished",
         }
+    }
+
+    /// Whether it is published in the order in which it happened, product by product.
+    #[must_use]
+    pub fn is_ordered(self) -> bool {
+        matches!(self, Self::StockDepleted | Self::StockReplenished)
     }
 }
 
@@ -40,9 +71,6 @@ impl FromStr for EventType {
     type Err = NotAnEvent;
 
     fn from_str(name: &str) -> Result<Self, NotAnEvent> {
-        [Self::InventoryReserved, Self::InventoryUnavailable]
-            .into_iter()
-            .find(|event| event.name() == name)
-            .ok_or_else(|| NotAnEvent(name.to_owned()))
+        Self::ALL.into_iter().find(|event| event.name() == name).ok_or_else(|| NotAnEvent(name.to_owned()))
     }
 }

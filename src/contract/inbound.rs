@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::json::{Object, Positive, WireUuid, invalid};
-use super::{Code, Message, Problem, json};
+use super::{Code, Message, MessageType, Problem, json};
 use crate::domain::{
-    CartId, Command, Item, Items, OrderId, ProductId, Release, ReleaseReason, ReservationId, Reserve,
+    CartId, Command, Consume, Extend, Item, Items, OrderId, ProductId, Release, ReleaseReason, ReservationId,
+    Reserve,
 };
 
 /// Longest hold in seconds: about 68 years.
@@ -17,54 +18,12 @@ const HOLD_SECONDS_MAX: u64 = 2_147_483_647;
 pub struct Limits {
     /// Bytes of a body.
     pub body_bytes: usize,
-    /// Lines of a cart.
+    /// Lines of a cart, or of a part of it.
     pub lines: usize,
+    /// Products of a query.
+    pub products: usize,
     /// Units a line, and in total per product of a cart.
     pub quantity: u64,
-}
-
-/// The messages that the service takes (contract section 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageType {
-    /// A command.
-    ReserveInventory,
-    /// A command.
-    ReleaseInventory,
-    /// A query.
-    GetStockLevel,
-}
-
-impl MessageType {
-    const ALL: [Self; 3] = [Self::ReserveInventory, Self::ReleaseInventory, Self::GetStockLevel];
-
-    /// The name on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ReserveInventory => "ReserveInventory",
-            Self::ReleaseInventory => "ReleaseInventory",
-            Self::GetStockLevel => "GetStockLevel",
-        }
-    }
-
-    /// The key that it is routed by.
-    #[must_use]
-    pub fn routing_key(self) -> &'static str {
-        match self {
-            Self::ReserveInventory => "reserve-inventory",
-            Self::ReleaseInventory => "release-inventory",
-            Self::GetStockLevel => "get-stock-level",
-        }
-    }
-
-    /// The type of a message; where it is missing the routing key decides (contract section 3).
-    #[must_use]
-    pub fn of(message: &Message) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| match &message.message_type {
-            Some(name) => known.name() == name,
-            None => known.routing_key() == message.routing_key,
-        })
-    }
 }
 
 /// Reads a command.
@@ -77,40 +36,38 @@ pub fn decode_command(message: &Message, limits: &Limits) -> Result<Command, Pro
         }
         Some(MessageType::ReleaseInventory) => {
             let Object(wire): Object<WireRelease> = json::from_slice(&message.body)?;
-            Ok(Command::Release(wire.into()))
+            wire.into_command(limits).map(Command::Release)
         }
-        Some(MessageType::GetStockLevel) => {
-            Err(unsupported("GetStockLevel is a query: send it to the queries queue."))
+        Some(MessageType::ConsumeInventory) => {
+            let Object(wire): Object<WireConsume> = json::from_slice(&message.body)?;
+            wire.into_command(limits).map(Command::Consume)
         }
-        None => Err(unsupported(
-            "Commands are ReserveInventory and ReleaseInventory: name one in the property type, or by the routing \
-             key reserve-inventory or release-inventory.",
-        )),
+        Some(MessageType::ExtendHold) => {
+            let Object(wire): Object<WireExtend> = json::from_slice(&message.body)?;
+            wire.into_command().map(Command::Extend)
+        }
+        Some(query) => {
+            Err(unsupported(format!("{} is a query: send it to the queries queue.", query.name())))
+        }
+        None => Err(unsupported(format!(
+            "Commands are {}: name one in the property type, or by its routing key.",
+            names(&MessageType::COMMANDS)
+        ))),
     }
 }
 
-/// Reads a query: the product whose level is asked for.
-pub fn decode_query(message: &Message, limits: &Limits) -> Result<ProductId, Problem> {
-    check_size(message, limits)?;
-    match MessageType::of(message) {
-        Some(MessageType::GetStockLevel) => {
-            let Object(wire): Object<WireStockLevelQuery> = json::from_slice(&message.body)?;
-            Ok(ProductId(wire.product_id.0))
-        }
-        Some(MessageType::ReserveInventory | MessageType::ReleaseInventory) => {
-            Err(unsupported("This is a command: send it to the commands queue."))
-        }
-        None => Err(unsupported(
-            "The query is GetStockLevel: name it in the property type, or by the routing key get-stock-level.",
-        )),
-    }
+/// The names of some messages with their routing keys.
+pub(super) fn names(types: &[MessageType]) -> String {
+    let named: Vec<String> =
+        types.iter().map(|known| format!("{} ({})", known.name(), known.routing_key())).collect();
+    named.join(", ")
 }
 
-fn unsupported(detail: &str) -> Problem {
+pub(super) fn unsupported(detail: impl Into<String>) -> Problem {
     Problem::new(Code::UnsupportedType, detail)
 }
 
-fn check_size(message: &Message, limits: &Limits) -> Result<(), Problem> {
+pub(super) fn check_size(message: &Message, limits: &Limits) -> Result<(), Problem> {
     let (bytes, limit) = (message.body.len(), limits.body_bytes);
     if bytes > limit {
         let detail = format!("The body has {bytes} bytes, the limit is {limit}.");
@@ -144,6 +101,21 @@ struct WireItem {
 struct WireRelease {
     reservation_id: WireUuid,
     reason: Option<WireReason>,
+    items: Option<Vec<Object<WireItem>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireConsume {
+    reservation_id: WireUuid,
+    items: Option<Vec<Object<WireItem>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireExtend {
+    reservation_id: WireUuid,
+    hold_seconds: Positive,
 }
 
 /// Read as a string first: a derived enum would take an object for one as well.
@@ -162,12 +134,6 @@ impl TryFrom<String> for WireReason {
             _ => Err("expected CHECKOUT_FAILED, ORDER_CANCELLED or EXPIRED"),
         }
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireStockLevelQuery {
-    product_id: WireUuid,
 }
 
 impl WireReserve {
@@ -192,7 +158,7 @@ fn hold_seconds(seconds: u64) -> Result<u32, Problem> {
 
 fn items(lines: &[Object<WireItem>], limits: &Limits) -> Result<Items, Problem> {
     if lines.is_empty() {
-        return Err(invalid("items is empty: a cart has at least one line."));
+        return Err(invalid("items is empty: name at least one line."));
     }
     if lines.len() > limits.lines {
         return Err(invalid(format!("items has {} lines, the limit is {}.", lines.len(), limits.lines)));
@@ -214,11 +180,30 @@ fn items(lines: &[Object<WireItem>], limits: &Limits) -> Result<Items, Problem> 
     Ok(items)
 }
 
-impl From<WireRelease> for Release {
-    fn from(wire: WireRelease) -> Self {
-        Self {
-            reservation: ReservationId(wire.reservation_id.0),
-            reason: wire.reason.map(|WireReason(reason)| reason),
-        }
+impl WireRelease {
+    fn into_command(self, limits: &Limits) -> Result<Release, Problem> {
+        Ok(Release {
+            reservation: ReservationId(self.reservation_id.0),
+            items: self.items.map(|lines| items(&lines, limits)).transpose()?,
+            reason: self.reason.map(|WireReason(reason)| reason),
+        })
+    }
+}
+
+impl WireConsume {
+    fn into_command(self, limits: &Limits) -> Result<Consume, Problem> {
+        Ok(Consume {
+            reservation: ReservationId(self.reservation_id.0),
+            items: self.items.map(|lines| items(&lines, limits)).transpose()?,
+        })
+    }
+}
+
+impl WireExtend {
+    fn into_command(self) -> Result<Extend, Problem> {
+        Ok(Extend {
+            reservation: ReservationId(self.reservation_id.0),
+            hold_seconds: hold_seconds(self.hold_seconds.0)?,
+        })
     }
 }

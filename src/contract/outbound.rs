@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::json::{rfc3339, serialize_optional_time, serialize_time, to_vec};
 use super::{EventType, Message, MessageType, Problem, TraceContext};
 use crate::domain::{
-    CartId, Items, OrderId, Outcome, ProductId, ReservationId, Reserved, Shortfall, StockLevel, Unavailable,
-    UnavailableReason,
+    Availability, CartId, Consumed, EndReason, Event, Items, OrderId, Outcome, ProductId, Receipt, Released,
+    ReservationId, Reserved, Shortfall, Status, Unavailable, UnavailableReason,
 };
 
 /// Content type of a problem (RFC 9457).
@@ -75,8 +75,9 @@ impl Answer {
     }
 }
 
-/// What all answers to a message take over from it, and nothing else (contract section 3).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What all answers to a message take over from it, and nothing else (contract section 3). The default is that
+/// of what no message caused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Causation {
     /// The sender's `correlation_id`, or else its `message_id`.
     pub correlation_id: Option<String>,
@@ -125,14 +126,51 @@ pub fn encode_outcome(id: Uuid, outcome: &Outcome, decided_at: DateTime<Utc>) ->
             decided_at,
             to_vec(&WireUnavailable::from(unavailable)),
         ),
-        Outcome::Released(reservation) => Answer::reply(
+        Outcome::Released(receipt, _) => {
+            encode_receipt(id, MessageType::ReleaseInventory, receipt, decided_at)
+        }
+        Outcome::Consumed(receipt, _) => {
+            encode_receipt(id, MessageType::ConsumeInventory, receipt, decided_at)
+        }
+        Outcome::Extended(receipt) => encode_receipt(id, MessageType::ExtendHold, receipt, decided_at),
+        Outcome::Refused(refusal) => answer_problem(id, &Problem::from(refusal), decided_at),
+    }
+}
+
+fn encode_receipt(id: Uuid, answers: MessageType, receipt: &Receipt, decided_at: DateTime<Utc>) -> Answer {
+    let subject = receipt.reservation.to_string();
+    Answer::reply(id, answers, subject, decided_at, to_vec(&WireReceipt::from(receipt)))
+}
+
+/// Writes an event.
+#[must_use]
+pub fn encode_event(id: Uuid, event: &Event) -> Answer {
+    match event {
+        Event::Released(released) => Answer::event(
             id,
-            MessageType::ReleaseInventory,
-            reservation.to_string(),
-            decided_at,
-            to_vec(&WireReleased { reservation_id: *reservation, status: "RELEASED" }),
+            EventType::InventoryReleased,
+            released.reservation.to_string(),
+            released.released_at,
+            to_vec(&WireReleased::from(released)),
         ),
-        Outcome::Refused(refusal) => answer_problem(id, &Problem::from(*refusal), decided_at),
+        Event::Consumed(consumed) => Answer::event(
+            id,
+            EventType::InventoryConsumed,
+            consumed.reservation.to_string(),
+            consumed.consumed_at,
+            to_vec(&WireConsumed::from(consumed)),
+        ),
+        Event::Availability(availability) => {
+            let Availability { product, available, version, at } = *availability;
+            let (event, body) = if available == 0 {
+                let body = WireDepleted { product_id: product, version, depleted_at: at };
+                (EventType::StockDepleted, to_vec(&body))
+            } else {
+                let body = WireReplenished { product_id: product, available, version, replenished_at: at };
+                (EventType::StockReplenished, to_vec(&body))
+            };
+            Answer::event(id, event, product.to_string(), at, body)
+        }
     }
 }
 
@@ -140,18 +178,6 @@ pub fn encode_outcome(id: Uuid, outcome: &Outcome, decided_at: DateTime<Utc>) ->
 #[must_use]
 pub fn answer_problem(id: Uuid, problem: &Problem, occurred_at: DateTime<Utc>) -> Answer {
     Answer::problem(id, problem.code.name().to_owned(), occurred_at, problem.to_json())
-}
-
-/// Writes the response to `GetStockLevel`.
-#[must_use]
-pub fn answer_stock_level(
-    id: Uuid,
-    product: ProductId,
-    level: StockLevel,
-    answered_at: DateTime<Utc>,
-) -> Answer {
-    let body = WireStockLevel { product_id: product, available: level.available(), reserved: level.reserved };
-    Answer::reply(id, MessageType::GetStockLevel, product.to_string(), answered_at, to_vec(&body))
 }
 
 #[derive(Serialize)]
@@ -168,9 +194,9 @@ struct WireReserved {
     expires_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WireItem {
+pub(super) struct WireItem {
     product_id: ProductId,
     quantity: u64,
 }
@@ -187,9 +213,9 @@ struct WireUnavailable {
     checked_at: DateTime<Utc>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WireShortfall {
+pub(super) struct WireShortfall {
     product_id: ProductId,
     requested: u64,
     available: u64,
@@ -197,20 +223,82 @@ struct WireShortfall {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WireReleased {
+struct WireReceipt {
     reservation_id: ReservationId,
     status: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    taken_again: bool,
+    #[serde(serialize_with = "serialize_optional_time", skip_serializing_if = "Option::is_none")]
+    expires_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WireStockLevel {
-    product_id: ProductId,
-    available: u64,
-    reserved: u64,
+struct WireReleased {
+    reservation_id: ReservationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_id: Option<OrderId>,
+    cart_id: CartId,
+    items: Vec<WireItem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(serialize_with = "serialize_time")]
+    released_at: DateTime<Utc>,
 }
 
-fn wire_items(items: &Items) -> Vec<WireItem> {
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireConsumed {
+    reservation_id: ReservationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_id: Option<OrderId>,
+    cart_id: CartId,
+    items: Vec<WireItem>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    taken_again: bool,
+    #[serde(serialize_with = "serialize_time")]
+    consumed_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireDepleted {
+    product_id: ProductId,
+    version: u64,
+    #[serde(serialize_with = "serialize_time")]
+    depleted_at: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WireReplenished {
+    product_id: ProductId,
+    available: u64,
+    version: u64,
+    #[serde(serialize_with = "serialize_time")]
+    replenished_at: DateTime<Utc>,
+}
+
+/// The name of a state.
+pub(super) fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Held => "HELD",
+        Status::Released => "RELEASED",
+        Status::Consumed => "CONSUMED",
+    }
+}
+
+/// The name of a reason.
+pub(super) fn reason_name(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::CheckoutFailed => "CHECKOUT_FAILED",
+        EndReason::OrderCancelled => "ORDER_CANCELLED",
+        EndReason::Expired | EndReason::Lapsed => "EXPIRED",
+        EndReason::Superseded => "SUPERSEDED",
+    }
+}
+
+pub(super) fn wire_items(items: &Items) -> Vec<WireItem> {
     items.iter().map(|item| WireItem { product_id: item.product, quantity: item.quantity }).collect()
 }
 
@@ -245,5 +333,42 @@ impl From<&Unavailable> for WireUnavailable {
 impl From<&Shortfall> for WireShortfall {
     fn from(shortfall: &Shortfall) -> Self {
         Self { product_id: shortfall.product, requested: shortfall.requested, available: shortfall.available }
+    }
+}
+
+impl From<&Receipt> for WireReceipt {
+    fn from(receipt: &Receipt) -> Self {
+        Self {
+            reservation_id: receipt.reservation,
+            status: status_name(receipt.status),
+            taken_again: receipt.taken_again,
+            expires_at: receipt.expires_at,
+        }
+    }
+}
+
+impl From<&Released> for WireReleased {
+    fn from(released: &Released) -> Self {
+        Self {
+            reservation_id: released.reservation,
+            order_id: released.order,
+            cart_id: released.cart,
+            items: wire_items(&released.items),
+            reason: released.reason.map(reason_name),
+            released_at: released.released_at,
+        }
+    }
+}
+
+impl From<&Consumed> for WireConsumed {
+    fn from(consumed: &Consumed) -> Self {
+        Self {
+            reservation_id: consumed.reservation,
+            order_id: consumed.order,
+            cart_id: consumed.cart,
+            items: wire_items(&consumed.items),
+            taken_again: consumed.taken_again,
+            consumed_at: consumed.consumed_at,
+        }
     }
 }

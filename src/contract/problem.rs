@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::outbound::{WireItem, WireShortfall, wire_items};
 use crate::domain::Refusal;
 
 /// Longest `detail` in bytes: a sentence for people, that must fit a header as well.
@@ -28,11 +29,17 @@ pub enum Code {
     ReservationNotFound,
     /// The stock of the reservation has left the house.
     ReservationConsumed,
+    /// The stock of the reservation has gone back.
+    ReservationReleased,
+    /// More was asked for than is held.
+    ExceedsHeld,
+    /// The time of the hold was over.
+    HoldLapsed,
 }
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::InvalidMessage,
         Self::UnsupportedType,
         Self::MessageTooLarge,
@@ -42,6 +49,9 @@ impl Code {
         Self::ProductNotFound,
         Self::ReservationNotFound,
         Self::ReservationConsumed,
+        Self::ReservationReleased,
+        Self::ExceedsHeld,
+        Self::HoldLapsed,
     ];
 
     /// The name on the wire.
@@ -57,6 +67,9 @@ impl Code {
             Self::ProductNotFound => "PRODUCT_NOT_FOUND",
             Self::ReservationNotFound => "RESERVATION_NOT_FOUND",
             Self::ReservationConsumed => "RESERVATION_CONSUMED",
+            Self::ReservationReleased => "RESERVATION_RELEASED",
+            Self::ExceedsHeld => "EXCEEDS_HELD",
+            Self::HoldLapsed => "HOLD_LAPSED",
         }
     }
 
@@ -73,7 +86,12 @@ impl Code {
             Self::InvalidMessage | Self::UnsupportedType => 400,
             Self::ReplyToRefused => 403,
             Self::ProductNotFound | Self::ReservationNotFound => 404,
-            Self::MessageIdReused | Self::ReservationIdReused | Self::ReservationConsumed => 409,
+            Self::MessageIdReused
+            | Self::ReservationIdReused
+            | Self::ReservationConsumed
+            | Self::ReservationReleased
+            | Self::ExceedsHeld
+            | Self::HoldLapsed => 409,
             Self::MessageTooLarge => 413,
         }
     }
@@ -82,7 +100,20 @@ impl Code {
     /// others are business, and answered only.
     #[must_use]
     pub fn is_dead_letter(self) -> bool {
-        !matches!(self, Self::ProductNotFound | Self::ReservationNotFound | Self::ReservationConsumed)
+        match self {
+            Self::InvalidMessage
+            | Self::UnsupportedType
+            | Self::MessageTooLarge
+            | Self::MessageIdReused
+            | Self::ReservationIdReused
+            | Self::ReplyToRefused => true,
+            Self::ProductNotFound
+            | Self::ReservationNotFound
+            | Self::ReservationConsumed
+            | Self::ReservationReleased
+            | Self::ExceedsHeld
+            | Self::HoldLapsed => false,
+        }
     }
 
     fn title(self) -> &'static str {
@@ -96,6 +127,9 @@ impl Code {
             Self::ProductNotFound => "The product is not known",
             Self::ReservationNotFound => "The reservation is not known",
             Self::ReservationConsumed => "The reservation was consumed",
+            Self::ReservationReleased => "The reservation was released",
+            Self::ExceedsHeld => "More than is held",
+            Self::HoldLapsed => "The hold has lapsed",
         }
     }
 }
@@ -109,6 +143,10 @@ pub struct Problem {
     pub code: Code,
     /// One sentence: what is wrong, and what to do.
     pub detail: String,
+    /// What is still held, where more was asked for.
+    held: Option<Vec<WireItem>>,
+    /// What falls short, where a lapsed hold was to be taken again.
+    unavailable_items: Option<Vec<WireShortfall>>,
 }
 
 impl Problem {
@@ -117,7 +155,7 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
         detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
-        Self { code, detail }
+        Self { code, detail, held: None, unavailable_items: None }
     }
 
     /// A problem of which the body exists already.
@@ -144,15 +182,21 @@ impl Problem {
             status: self.code.status(),
             detail: &self.detail,
             code: self.code.name(),
+            held: self.held.as_deref(),
+            unavailable_items: self.unavailable_items.as_deref(),
         };
         super::json::to_vec(&body)
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::ReservationNotFound(id) => Self::new(
+                Code::ReservationNotFound,
+                format!("There is no reservation {id}; reserve first, and send the same reservationId."),
+            ),
+            Refusal::ReleasedEarly(id) => Self::new(
                 Code::ReservationNotFound,
                 format!(
                     "There is no reservation {id}. The release is remembered: should its reserve still turn up, \
@@ -165,19 +209,59 @@ impl From<Refusal> for Problem {
                     "The stock of reservation {id} has left the house; book a return as a stock adjustment."
                 ),
             ),
+            Refusal::ReservationReleased(id) => Self::new(
+                Code::ReservationReleased,
+                format!(
+                    "The stock of reservation {id} was released and holds nothing any more; reserve again, with a \
+                     new reservationId."
+                ),
+            ),
             Refusal::ReservationIdReused(id) => Self::new(
                 Code::ReservationIdReused,
                 format!("Reservation {id} belongs to another cart; choose a new UUID for each cart."),
             ),
+            Refusal::ExceedsHeld(id, held) => Self {
+                held: Some(wire_items(held)),
+                ..Self::new(
+                    Code::ExceedsHeld,
+                    format!(
+                        "Reservation {id} has less left than items asks for, and nothing was changed; held says \
+                         what is left."
+                    ),
+                )
+            },
+            Refusal::HoldLapsed(id, short) if short.is_empty() => Self::new(
+                Code::HoldLapsed,
+                format!(
+                    "The time of reservation {id} was over and its stock has gone back; reserve again, with a new \
+                     reservationId."
+                ),
+            ),
+            Refusal::HoldLapsed(id, short) => Self {
+                unavailable_items: Some(short.iter().map(WireShortfall::from).collect()),
+                ..Self::new(
+                    Code::HoldLapsed,
+                    format!(
+                        "The time of reservation {id} was over, its stock has gone back, and not all of it is \
+                         available any more: unavailableItems says what falls short. If the goods have left, count \
+                         the stock."
+                    ),
+                )
+            },
         }
     }
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Body<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
     detail: &'a str,
     code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<&'a [WireItem]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unavailable_items: Option<&'a [WireShortfall]>,
 }

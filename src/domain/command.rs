@@ -5,12 +5,18 @@ use uuid::Uuid;
 use super::{CartId, EndReason, Items, OrderId, ReservationId};
 
 /// What a sender wants done.
+///
+/// What each does in each state of a reservation is told by `docs/reservations.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// `ReserveInventory`
     Reserve(Reserve),
     /// `ReleaseInventory`
     Release(Release),
+    /// `ConsumeInventory`
+    Consume(Consume),
+    /// `ExtendHold`
+    Extend(Extend),
 }
 
 /// Take stock for a cart, all or nothing (contract 4.1).
@@ -28,13 +34,33 @@ pub struct Reserve {
     pub items: Items,
 }
 
-/// Give the stock of a reservation back, once (contract 4.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Give stock of a reservation back, once (contract 4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// Which reservation.
     pub reservation: ReservationId,
+    /// Only so much of it; otherwise all that is held.
+    pub items: Option<Items>,
     /// Why, as far as the sender says.
     pub reason: Option<ReleaseReason>,
+}
+
+/// The stock of a reservation has left the house.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consume {
+    /// Which reservation.
+    pub reservation: ReservationId,
+    /// Only so much of it; otherwise all that is held.
+    pub items: Option<Items>,
+}
+
+/// Move the end of a hold later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extend {
+    /// Which reservation.
+    pub reservation: ReservationId,
+    /// Seconds from now on.
+    pub hold_seconds: u32,
 }
 
 /// Why a sender releases (contract section 1).
@@ -67,7 +93,7 @@ pub struct Request {
     pub key: Option<IdempotencyKey>,
     /// The id of a reservation made by this command, unless the sender chose one.
     pub fresh_reservation: ReservationId,
-    /// The id of the event or reply that tells the outcome.
+    /// The id of the answer: of the event for a reserve, of the reply otherwise.
     pub answer_id: Uuid,
 }
 

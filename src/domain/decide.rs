@@ -8,20 +8,39 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{
-    Amendment, Books, Command, EndReason, Hold, Item, Outcome, Refusal, Release, Request, Reservation,
-    ReservationId, Reserve, Reserved, Shortfall, State, Unavailable, UnavailableReason,
-};
+use super::books::Cause;
+use super::lapse::lapse_if_due;
+use super::{Books, Command, Event, Outcome, Request, settle};
 
 /// What came of one request of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<R> {
     /// Decided now.
-    New(Outcome),
+    New(Done),
     /// The same command as before: answered as before.
     Repeated(Repeat<R>),
     /// The `message_id` belongs to a message with another body (contract section 3).
     MessageIdReused,
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// When it was decided.
+    pub at: DateTime<Utc>,
+    /// What happened besides, in this order; what the outcome itself tells comes after it.
+    pub aside: Vec<Happening>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// What.
+    pub event: Event,
+    /// Whether the command caused it. Otherwise time did: a hold had lapsed.
+    pub by_command: bool,
 }
 
 /// Whose answer a repetition gets.
@@ -33,14 +52,22 @@ pub enum Repeat<R> {
     OfRequest(usize),
 }
 
-/// Decides the requests in their order; `now` is the time of every outcome.
+/// When the request at this position of a batch is decided: each a microsecond after the one before, the
+/// precision of the database. So the facts of a product have the order in which they happened, and a batch
+/// takes longer than that to commit.
+#[must_use]
+pub fn time_of(position: usize, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + TimeDelta::microseconds(i64::try_from(position).unwrap_or_default())
+}
+
+/// Decides the requests in their order, beginning at `now`.
 pub fn decide<R: Clone>(books: &mut Books<R>, requests: &[Request], now: DateTime<Utc>) -> Vec<Decision<R>> {
     let mut decided_here: HashMap<&[u8], (usize, &[u8; 32])> = HashMap::new();
     let mut decisions = Vec::with_capacity(requests.len());
     for (position, request) in requests.iter().enumerate() {
         let decision = match repetition(books, &decided_here, request) {
             Some(repetition) => repetition,
-            None => Decision::New(decide_one(books, request, now)),
+            None => Decision::New(decide_one(books, request, time_of(position, now))),
         };
         if let (Decision::New(_), Some(key)) = (&decision, &request.key) {
             decided_here.insert(&key.message_id, (position, &key.body_hash));
@@ -65,183 +92,32 @@ fn repetition<R: Clone>(
     Some(if *body_hash == key.body_hash { Decision::Repeated(repeat) } else { Decision::MessageIdReused })
 }
 
-fn decide_one<R>(books: &mut Books<R>, request: &Request, now: DateTime<Utc>) -> Outcome {
-    match &request.command {
-        Command::Reserve(reserve) => decide_reserve(books, reserve, request.fresh_reservation, now),
-        Command::Release(release) => decide_release(books, release, now),
-    }
-}
-
-fn decide_reserve<R>(
-    books: &mut Books<R>,
-    reserve: &Reserve,
-    fresh: ReservationId,
-    now: DateTime<Utc>,
-) -> Outcome {
-    if let Some(outcome) = chosen_id_is_spent(books, reserve, now) {
-        return outcome;
-    }
-    let standing = books.live_hold(reserve.cart).cloned();
-    match standing.and_then(|r| r.hold.map(|hold| (r.id, hold))) {
-        Some((id, hold)) if hold.items.same_as(&reserve.items) => confirm(books, reserve, id, &hold, now),
-        standing => take_all_or_nothing(books, reserve, standing, fresh, now),
-    }
-}
-
-/// What a reserve comes to whose sender chose an id that has a history (contract 4.3 and 4.4).
-fn chosen_id_is_spent<R>(books: &Books<R>, reserve: &Reserve, now: DateTime<Utc>) -> Option<Outcome> {
-    let known = books.reservation(reserve.reservation?)?;
-    match (&known.hold, known.state) {
-        (Some(hold), _) if hold.cart != reserve.cart => {
-            Some(Outcome::Refused(Refusal::ReservationIdReused(known.id)))
+fn decide_one<R>(books: &mut Books<R>, request: &Request, at: DateTime<Utc>) -> Done {
+    let message_id = request.key.as_ref().map(|key| key.message_id.as_slice());
+    let cause = Cause { at, message_id };
+    let mut aside = Vec::new();
+    let outcome = match &request.command {
+        Command::Reserve(reserve) => {
+            let named = reserve.reservation;
+            let standing = books.live_hold(reserve.cart).map(|reservation| reservation.id);
+            for id in standing.into_iter().chain(named) {
+                lapse_if_due(books, id, at, &mut aside);
+            }
+            super::reserve::decide(books, reserve, request.fresh_reservation, cause, &mut aside)
         }
-        (_, State::Held) => None,
-        (_, State::Released { .. }) => {
-            Some(unavailable(reserve, Vec::new(), UnavailableReason::ReleasedBefore, now))
+        Command::Release(release) => {
+            lapse_if_due(books, release.reservation, at, &mut aside);
+            settle::release(books, release, cause)
         }
-        (_, State::Consumed { .. }) => Some(Outcome::Refused(Refusal::ReservationConsumed(known.id))),
-    }
-}
-
-/// The same items again: the reservation that stands is the answer.
-fn confirm<R>(
-    books: &mut Books<R>,
-    reserve: &Reserve,
-    id: ReservationId,
-    hold: &Hold,
-    now: DateTime<Utc>,
-) -> Outcome {
-    let confirmed = Hold {
-        order: reserve.order.or(hold.order),
-        expires_at: later_end(Some(hold), reserve, now),
-        ..hold.clone()
+        Command::Consume(consume) => {
+            lapse_if_due(books, consume.reservation, at, &mut aside);
+            settle::consume(books, consume, cause, &mut aside)
+        }
+        Command::Extend(extend) => {
+            lapse_if_due(books, extend.reservation, at, &mut aside);
+            settle::extend(books, extend, at)
+        }
     };
-    if confirmed != *hold {
-        books.put(Reservation { id, hold: Some(confirmed.clone()), state: State::Held });
-    }
-    reserved(id, confirmed)
-}
-
-fn take_all_or_nothing<R>(
-    books: &mut Books<R>,
-    reserve: &Reserve,
-    standing: Option<(ReservationId, Hold)>,
-    fresh: ReservationId,
-    now: DateTime<Utc>,
-) -> Outcome {
-    let own_hold = standing.as_ref().map(|(_, hold)| hold);
-    let shortfalls = shortfalls(books, reserve, own_hold);
-    if !shortfalls.is_empty() {
-        return unavailable(reserve, shortfalls, UnavailableReason::InsufficientStock, now);
-    }
-    let hold = Hold {
-        cart: reserve.cart,
-        order: reserve.order.or(own_hold.and_then(|hold| hold.order)),
-        items: reserve.items.clone(),
-        reserved_at: now,
-        expires_at: later_end(own_hold, reserve, now),
-    };
-    let id = reserve.reservation.unwrap_or(fresh);
-    if let Some((former_id, former)) = standing {
-        supersede(books, former_id, former, id, now);
-    }
-    books.take(&hold.items);
-    books.put(Reservation { id, hold: Some(hold.clone()), state: State::Held });
-    reserved(id, hold)
-}
-
-/// Frees the hold that another takes the place of. Under the same id it is amended, not ended: the sender
-/// chose that id to release what it holds now.
-fn supersede<R>(
-    books: &mut Books<R>,
-    former_id: ReservationId,
-    former: Hold,
-    successor: ReservationId,
-    now: DateTime<Utc>,
-) {
-    books.give_back(&former.items);
-    if former_id == successor {
-        books.note_amendment(Amendment {
-            reservation: former_id,
-            former_items: former.items,
-            former_reserved_at: former.reserved_at,
-            amended_at: now,
-        });
-    } else {
-        let state = State::Released { at: now, reason: Some(EndReason::Superseded) };
-        books.put(Reservation { id: former_id, hold: Some(former), state });
-    }
-}
-
-/// Every product that falls short, once what the cart holds already is counted as free.
-fn shortfalls<R>(books: &Books<R>, reserve: &Reserve, own_hold: Option<&Hold>) -> Vec<Shortfall> {
-    let own: HashMap<_, _> = own_hold
-        .into_iter()
-        .flat_map(|hold| hold.items.iter().map(|item| (item.product, item.quantity)))
-        .collect();
-    let shortfall = |item: &Item| {
-        let available = books.available(item.product) + own.get(&item.product).copied().unwrap_or(0);
-        (available < item.quantity).then_some(Shortfall {
-            product: item.product,
-            requested: item.quantity,
-            available,
-        })
-    };
-    reserve.items.iter().filter_map(shortfall).collect()
-}
-
-/// A repeated reserve can move the end of a hold later, never earlier (contract 4.3). No end is the latest.
-fn later_end(own_hold: Option<&Hold>, reserve: &Reserve, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let asked = reserve.hold_seconds.map(|seconds| now + TimeDelta::seconds(seconds.into()));
-    match own_hold {
-        None => asked,
-        Some(hold) => hold.expires_at.map(|end| asked.map_or(end, |asked| asked.max(end))),
-    }
-}
-
-fn decide_release<R>(books: &mut Books<R>, release: &Release, now: DateTime<Utc>) -> Outcome {
-    let id = release.reservation;
-    let state = State::Released { at: now, reason: release.reason.map(EndReason::from) };
-    match books.reservation(id).cloned() {
-        None => {
-            books.put(Reservation { id, hold: None, state });
-            Outcome::Refused(Refusal::ReservationNotFound(id))
-        }
-        Some(Reservation { hold: None, .. }) => Outcome::Refused(Refusal::ReservationNotFound(id)),
-        Some(Reservation { hold: Some(hold), state: State::Held, .. }) => {
-            books.give_back(&hold.items);
-            books.put(Reservation { id, hold: Some(hold), state });
-            Outcome::Released(id)
-        }
-        Some(Reservation { state: State::Consumed { .. }, .. }) => {
-            Outcome::Refused(Refusal::ReservationConsumed(id))
-        }
-        Some(_) => Outcome::Released(id),
-    }
-}
-
-fn reserved(reservation: ReservationId, hold: Hold) -> Outcome {
-    Outcome::Reserved(Reserved {
-        reservation,
-        order: hold.order,
-        cart: hold.cart,
-        items: hold.items,
-        reserved_at: hold.reserved_at,
-        expires_at: hold.expires_at,
-    })
-}
-
-fn unavailable(
-    reserve: &Reserve,
-    shortfalls: Vec<Shortfall>,
-    reason: UnavailableReason,
-    now: DateTime<Utc>,
-) -> Outcome {
-    Outcome::Unavailable(Unavailable {
-        order: reserve.order,
-        cart: reserve.cart,
-        shortfalls,
-        reason,
-        checked_at: now,
-    })
+    aside.extend(books.end_step(at).into_iter().map(|event| Happening { event, by_command: true }));
+    Done { outcome, at, aside }
 }

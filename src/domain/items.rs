@@ -1,4 +1,4 @@
-//! What a cart asks for: products with their total quantities.
+//! What a command asks for: products with their total quantities.
 
 use std::collections::HashMap;
 
@@ -48,6 +48,12 @@ impl Items {
             pairs
         };
         self.0.len() == other.0.len() && sorted(self) == sorted(other)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Units of one product; 0 where it is not among them.

@@ -9,13 +9,22 @@ mod command;
 mod decide;
 mod ids;
 mod items;
+mod lapse;
+mod lines;
 mod outcome;
 mod reservation;
+mod reserve;
+mod settle;
 
 pub use books::{Books, Changes, Known};
-pub use command::{Command, IdempotencyKey, Release, ReleaseReason, Request, Reserve};
-pub use decide::{Decision, Repeat, decide};
+pub use command::{Command, Consume, Extend, IdempotencyKey, Release, ReleaseReason, Request, Reserve};
+pub use decide::{Decision, Done, Happening, Repeat, decide, time_of};
 pub use ids::{CartId, OrderId, ProductId, ReservationId};
 pub use items::{Item, Items};
-pub use outcome::{Outcome, Refusal, Reserved, Shortfall, Unavailable, UnavailableReason};
-pub use reservation::{Amendment, EndReason, Hold, Reservation, State, StockLevel};
+pub use lapse::lapse;
+pub use lines::{Line, Lines};
+pub use outcome::{
+    Availability, Consumed, Event, Outcome, Receipt, Refusal, Released, Reserved, Shortfall, Status,
+    Unavailable, UnavailableReason,
+};
+pub use reservation::{EndReason, Hold, Movement, MovementKind, Reservation, State, StockLevel};

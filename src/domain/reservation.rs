@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{CartId, Items, OrderId, ReservationId};
+use super::{CartId, Items, Lines, OrderId, ReservationId};
 
 /// Units of one product. `reserved <= on_hand` always holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,6 +11,8 @@ pub struct StockLevel {
     pub on_hand: u64,
     /// Taken by live holds.
     pub reserved: u64,
+    /// How often available has left 0 or reached it: odd while something is available.
+    pub version: u64,
 }
 
 impl StockLevel {
@@ -40,31 +42,43 @@ pub struct Hold {
     pub cart: CartId,
     /// For which order, where known.
     pub order: Option<OrderId>,
-    /// What is held.
-    pub items: Items,
-    /// When these items were taken.
+    /// What it consists of.
+    pub lines: Lines,
+    /// When what is open was taken.
     pub reserved_at: DateTime<Utc>,
     /// When the hold lapses; `None`: it does not.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The `message_id` of the command that took it first.
+    pub reserved_by: Option<Vec<u8>>,
+    /// Whether its cart changed the items under the same reservation id.
+    pub is_amended: bool,
 }
 
-/// The states of a reservation. Final states are final.
+/// The states of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The stock is taken.
     Held,
-    /// The stock went back.
+    /// The stock went back. Final, unless the hold has [lapsed](EndReason::Lapsed).
     Released {
         /// When.
         at: DateTime<Utc>,
         /// Why, where known.
         reason: Option<EndReason>,
     },
-    /// The stock left the house.
+    /// The stock left the house. Final.
     Consumed {
         /// When.
         at: DateTime<Utc>,
     },
+}
+
+impl State {
+    /// Its time was over, and nobody has released or consumed it since.
+    #[must_use]
+    pub fn is_lapsed(self) -> bool {
+        matches!(self, Self::Released { reason: Some(EndReason::Lapsed), .. })
+    }
 }
 
 /// Why a hold ended.
@@ -74,21 +88,38 @@ pub enum EndReason {
     CheckoutFailed,
     /// The order was cancelled.
     OrderCancelled,
-    /// Its time was over.
+    /// A sender says that its time was over.
     Expired,
     /// Another reserve for the same cart took its place (contract 4.3).
     Superseded,
+    /// Its time was over by the clock of the database. Senders read `EXPIRED`, as for the above.
+    Lapsed,
 }
 
-/// What a hold consisted of before its cart changed the items under the same reservation id.
+/// A step that moved stock of a reservation after it was first taken: a fact, written once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Amendment {
-    /// The reservation that was amended.
+pub struct Movement {
+    /// Whose stock.
     pub reservation: ReservationId,
-    /// What was held until then.
-    pub former_items: Items,
-    /// Since when.
-    pub former_reserved_at: DateTime<Utc>,
-    /// When the items were changed.
-    pub amended_at: DateTime<Utc>,
+    /// How it moved.
+    pub kind: MovementKind,
+    /// What moved.
+    pub items: Items,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The `message_id` of the command.
+    pub caused_by: Option<Vec<u8>>,
+}
+
+/// How stock moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MovementKind {
+    /// Taken. Told only of reservations that are amended; of others the reservation itself tells it.
+    Reserved,
+    /// Given back.
+    Released(Option<EndReason>),
+    /// Left the house, out of what was held.
+    Consumed,
+    /// Left the house after the hold had lapsed, out of what was available.
+    ConsumedLate,
 }

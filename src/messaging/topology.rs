@@ -93,10 +93,7 @@ fn queues(settings: &AmqpSettings) -> [Queue<'_>; 4] {
                 ("x-dead-letter-strategy", text("at-least-once")),
                 ("x-overflow", text("reject-publish")),
             ]),
-            keys: vec![
-                MessageType::ReserveInventory.routing_key(),
-                MessageType::ReleaseInventory.routing_key(),
-            ],
+            keys: MessageType::COMMANDS.map(MessageType::routing_key).to_vec(),
         },
         Queue {
             name: &settings.queries,
@@ -104,7 +101,7 @@ fn queues(settings: &AmqpSettings) -> [Queue<'_>; 4] {
                 ("x-queue-type", text("classic")),
                 ("x-message-ttl", number(settings.query_ttl_ms)),
             ]),
-            keys: vec![MessageType::GetStockLevel.routing_key()],
+            keys: MessageType::QUERIES.map(MessageType::routing_key).to_vec(),
         },
         Queue {
             name: &settings.unrouted,

@@ -8,11 +8,13 @@ mod column;
 mod database;
 mod error;
 pub mod migrations;
+pub mod movement;
 pub mod outbox;
 pub mod outcome;
 pub mod reservation;
 pub mod stock;
 pub mod stock_change;
+pub mod stock_event;
 pub mod stock_import;
 pub mod verify;
 

@@ -27,6 +27,8 @@ pub struct Row {
     pub traceparent: Option<Vec<u8>>,
     /// The command's header `tracestate`.
     pub tracestate: Option<Vec<u8>>,
+    /// Whether it is published in the order of its product.
+    pub is_ordered: bool,
 }
 
 /// A row that nobody saw to within its lease.
@@ -50,13 +52,13 @@ pub async fn insert(
     }
     let keys = sqlx::query_scalar(
         "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
-                             traceparent, tracestate, claimed_until)
+                             traceparent, tracestate, is_ordered, claimed_until)
          SELECT event_id, event_type, subject, body, occurred_at, correlation_id, causation_id, traceparent,
-                tracestate, clock_timestamp() + make_interval(secs => $10)
+                tracestate, is_ordered, clock_timestamp() + make_interval(secs => $11)
          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::bytea[],
-                     $7::bytea[], $8::bytea[], $9::bytea[])
+                     $7::bytea[], $8::bytea[], $9::bytea[], $10::boolean[])
               WITH ORDINALITY AS e (event_id, event_type, subject, body, occurred_at, correlation_id,
-                                    causation_id, traceparent, tracestate, position)
+                                    causation_id, traceparent, tracestate, is_ordered, position)
          ORDER BY position
          RETURNING outbox_id",
     )
@@ -69,6 +71,7 @@ pub async fn insert(
     .bind(rows.iter().map(|r| r.causation_id.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|r| r.traceparent.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|r| r.tracestate.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|r| r.is_ordered).collect::<Vec<_>>())
     .bind(f64::from(lease_seconds))
     .fetch_all(connection)
     .await?;
@@ -86,7 +89,7 @@ pub async fn claim_orphans(
         "WITH claimed AS (
              UPDATE outbox SET claimed_until = clock_timestamp() + make_interval(secs => $1)
              WHERE outbox_id = ANY (ARRAY(
-                 SELECT outbox_id FROM outbox WHERE claimed_until < clock_timestamp()
+                 SELECT outbox_id FROM outbox WHERE NOT is_ordered AND claimed_until < clock_timestamp()
                  ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED))
              RETURNING *)
          SELECT * FROM claimed ORDER BY outbox_id",
@@ -96,6 +99,30 @@ pub async fn claim_orphans(
     .fetch_all(executor)
     .await?;
     Ok(orphans)
+}
+
+/// Advisory lock of the one replica that publishes in order. Gone with its transaction, whatever happens to it.
+const IN_ORDER_LOCK: i64 = 0x1517_0c4c;
+
+/// Up to `limit` events that are published in order, the oldest first, to be deleted in the same transaction;
+/// nothing while another replica is at it. The keys of the events of one product have the order in which they
+/// happened: they are given under the lock of its stock.
+pub async fn next_in_order(
+    connection: &mut PgConnection,
+    limit: u32,
+) -> Result<Option<Vec<Orphan>>, StorageError> {
+    let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(IN_ORDER_LOCK)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !is_ours {
+        return Ok(None);
+    }
+    let events = sqlx::query_as("SELECT * FROM outbox WHERE is_ordered ORDER BY outbox_id LIMIT $1")
+        .bind(i64::from(limit))
+        .fetch_all(connection)
+        .await?;
+    Ok(Some(events))
 }
 
 /// The broker has confirmed these.

@@ -23,6 +23,20 @@ pub struct Record {
     pub body: Vec<u8>,
     /// When it was decided.
     pub decided_at: DateTime<Utc>,
+    /// The event that goes with the answer.
+    #[sqlx(flatten)]
+    pub event: RecordedEvent,
+}
+
+/// The event that goes with an answer that is a reply; all or nothing of it is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct RecordedEvent {
+    /// Its `message_id`.
+    pub event_id: Option<Uuid>,
+    /// Its type.
+    pub event_type: Option<String>,
+    /// Its body.
+    pub event_body: Option<Vec<u8>>,
 }
 
 /// Looks outcomes up. To be asked after the locks are held: what another transaction did with the same
@@ -50,9 +64,10 @@ pub async fn insert(connection: &mut PgConnection, records: &[Record]) -> Result
     let mut sorted: Vec<&Record> = records.iter().collect();
     sorted.sort_unstable_by(|a, b| a.message_id.cmp(&b.message_id));
     let inserted = sqlx::query(
-        "INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at)
+        "INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at,
+                                      event_id, event_type, event_body)
          SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::uuid[], $5::text[], $6::bytea[],
-                              $7::timestamptz[])
+                              $7::timestamptz[], $8::uuid[], $9::text[], $10::bytea[])
          ON CONFLICT (message_id) DO NOTHING",
     )
     .bind(sorted.iter().map(|r| r.message_id.as_slice()).collect::<Vec<_>>())
@@ -62,6 +77,9 @@ pub async fn insert(connection: &mut PgConnection, records: &[Record]) -> Result
     .bind(sorted.iter().map(|r| r.subject.as_str()).collect::<Vec<_>>())
     .bind(sorted.iter().map(|r| r.body.as_slice()).collect::<Vec<_>>())
     .bind(sorted.iter().map(|r| r.decided_at).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.event.event_id).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.event.event_type.as_deref()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|r| r.event.event_body.as_deref()).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     if inserted.rows_affected() == records.len() as u64 {

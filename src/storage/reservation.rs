@@ -1,13 +1,13 @@
-//! Tables `reservation` and `reservation_amendment`: who holds what, and how it ended.
+//! Table `reservation`: who holds what, and how it ended.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::StorageError;
 use super::column::{from_bigint, to_bigint};
 use crate::domain::{
-    Amendment, CartId, EndReason, Hold, Item, Items, OrderId, ProductId, Reservation, ReservationId, State,
+    CartId, EndReason, Hold, Line, Lines, OrderId, ProductId, Reservation, ReservationId, State,
 };
 
 /// Locks these reservations and the live holds of these carts, in the order of their ids.
@@ -17,9 +17,7 @@ pub async fn lock(
     carts: &[Uuid],
 ) -> Result<Vec<Reservation>, StorageError> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT reservation_id, cart_id, order_id, state, product_ids, quantities, reserved_at, expires_at,
-                ended_at, end_reason
-         FROM reservation
+        "SELECT * FROM reservation
          WHERE reservation_id = ANY($1) OR (cart_id = ANY($2) AND state = 'HELD')
          ORDER BY reservation_id FOR UPDATE",
     )
@@ -30,22 +28,111 @@ pub async fn lock(
     rows.into_iter().map(Reservation::try_from).collect()
 }
 
+/// A hold whose time is over.
+#[derive(Debug, Clone, Copy, PartialEq, sqlx::FromRow)]
+pub struct Due {
+    /// Which reservation.
+    pub reservation_id: Uuid,
+    /// Seconds since it lapsed.
+    pub late_seconds: f64,
+}
+
+/// Advisory lock of the one replica that sweeps lapsed holds. Gone with its transaction.
+const SWEEP_LOCK: i64 = 0x1517_0c4d;
+
+/// The first holds that have lapsed, up to `limit`, without locking them; none while another replica sweeps.
+pub async fn due(connection: &mut PgConnection, limit: u32) -> Result<Vec<Due>, StorageError> {
+    let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(SWEEP_LOCK)
+        .fetch_one(&mut *connection)
+        .await?;
+    if !is_ours {
+        return Ok(Vec::new());
+    }
+    // Not clock_timestamp(): what changes within a statement cannot be looked up in an index.
+    let due = sqlx::query_as(
+        "SELECT reservation_id, extract(epoch FROM statement_timestamp() - expires_at)::float8 AS late_seconds
+         FROM reservation
+         WHERE state = 'HELD' AND expires_at <= statement_timestamp()
+         ORDER BY expires_at, reservation_id LIMIT $1",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    Ok(due)
+}
+
+/// The first holds of these products that have lapsed by `now`, up to `limit`, but for those that are known
+/// already; without locking them.
+pub async fn due_of_products(
+    connection: &mut PgConnection,
+    products: &[Uuid],
+    known: &[Uuid],
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<Uuid>, StorageError> {
+    let due = sqlx::query_scalar(
+        "SELECT reservation_id FROM reservation
+         WHERE state = 'HELD' AND expires_at <= $3 AND product_ids && $1 AND reservation_id <> ALL ($2)
+         ORDER BY expires_at, reservation_id LIMIT $4",
+    )
+    .bind(products)
+    .bind(known)
+    .bind(now)
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
+    Ok(due)
+}
+
+/// Reads these reservations, and those of these carts and orders: the live ones, and else the latest of each.
+pub async fn read(
+    executor: impl PgExecutor<'_>,
+    ids: &[Uuid],
+    carts: &[Uuid],
+    orders: &[Uuid],
+) -> Result<Vec<Reservation>, StorageError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM reservation WHERE reservation_id = ANY ($1)
+         UNION ALL
+         SELECT latest.* FROM unnest($2::uuid[]) AS asked (cart_id) CROSS JOIN LATERAL (
+             (SELECT * FROM reservation WHERE reservation.cart_id = asked.cart_id AND state = 'HELD')
+             UNION ALL
+             (SELECT * FROM reservation WHERE reservation.cart_id = asked.cart_id AND state <> 'HELD'
+              ORDER BY reserved_at DESC, reservation_id DESC LIMIT 1)
+             LIMIT 1) AS latest
+         UNION ALL
+         SELECT latest.* FROM unnest($3::uuid[]) AS asked (order_id) CROSS JOIN LATERAL (
+             SELECT * FROM reservation WHERE reservation.order_id = asked.order_id
+             ORDER BY state = 'HELD' DESC, reserved_at DESC, reservation_id DESC LIMIT 1) AS latest",
+    )
+    .bind(ids)
+    .bind(carts)
+    .bind(orders)
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(Reservation::try_from).collect()
+}
+
 /// Writes new reservations.
 pub async fn insert(connection: &mut PgConnection, reservations: &[Reservation]) -> Result<(), StorageError> {
     if reservations.is_empty() {
         return Ok(());
     }
-    // A row's items are a slice of two arrays that hold those of all rows: PostgreSQL has no array of arrays
-    // of different lengths.
+    // A row's items are a slice of arrays that hold those of all rows: PostgreSQL has no array of arrays of
+    // different lengths.
     bind(
         "INSERT INTO reservation (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at,
-                                  end_reason, product_ids, quantities)
+                                  end_reason, reserved_by, is_amended, product_ids, quantities, released, consumed)
          SELECT reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
-                ($9::uuid[])[first_item:last_item], ($10::bigint[])[first_item:last_item]
+                reserved_by, is_amended, ($11::uuid[])[first_item:last_item], ($12::bigint[])[first_item:last_item],
+                CASE WHEN has_parts THEN ($13::bigint[])[first_item:last_item] END,
+                CASE WHEN has_parts THEN ($14::bigint[])[first_item:last_item] END
          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                     $7::timestamptz[], $8::text[], $11::int[], $12::int[])
+                     $7::timestamptz[], $8::text[], $9::bytea[], $10::boolean[], $15::int[], $16::int[],
+                     $17::boolean[])
               AS r (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
-                    first_item, last_item)",
+                    reserved_by, is_amended, first_item, last_item, has_parts)",
         reservations,
     )
     .execute(connection)
@@ -62,41 +149,21 @@ pub async fn update(connection: &mut PgConnection, reservations: &[Reservation])
         "UPDATE reservation
          SET cart_id = r.cart_id, order_id = r.order_id, state = r.state, reserved_at = r.reserved_at,
              expires_at = r.expires_at, ended_at = r.ended_at, end_reason = r.end_reason,
-             product_ids = ($9::uuid[])[r.first_item:r.last_item],
-             quantities = ($10::bigint[])[r.first_item:r.last_item]
+             reserved_by = r.reserved_by, is_amended = r.is_amended,
+             product_ids = ($11::uuid[])[r.first_item:r.last_item],
+             quantities = ($12::bigint[])[r.first_item:r.last_item],
+             released = CASE WHEN has_parts THEN ($13::bigint[])[r.first_item:r.last_item] END,
+             consumed = CASE WHEN has_parts THEN ($14::bigint[])[r.first_item:r.last_item] END
          FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                     $7::timestamptz[], $8::text[], $11::int[], $12::int[])
+                     $7::timestamptz[], $8::text[], $9::bytea[], $10::boolean[], $15::int[], $16::int[],
+                     $17::boolean[])
               AS r (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
-                    first_item, last_item)
+                    reserved_by, is_amended, first_item, last_item, has_parts)
          WHERE reservation.reservation_id = r.reservation_id",
         reservations,
     )
     .execute(connection)
     .await?;
-    Ok(())
-}
-
-/// Writes what holds consisted of before they were amended.
-pub async fn insert_amendments(
-    connection: &mut PgConnection,
-    amendments: &[Amendment],
-) -> Result<(), StorageError> {
-    // One by one: it takes a sender that changes its cart and insists on its reservation id.
-    for amendment in amendments {
-        let (product_ids, quantities) = columns_of(&amendment.former_items);
-        sqlx::query(
-            "INSERT INTO reservation_amendment (reservation_id, former_product_ids, former_quantities,
-                                                former_reserved_at, amended_at)
-             VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(amendment.reservation.0)
-        .bind(product_ids)
-        .bind(quantities)
-        .bind(amendment.former_reserved_at)
-        .bind(amendment.amended_at)
-        .execute(&mut *connection)
-        .await?;
-    }
     Ok(())
 }
 
@@ -108,10 +175,14 @@ struct Row {
     state: String,
     product_ids: Vec<Uuid>,
     quantities: Vec<i64>,
+    released: Option<Vec<i64>>,
+    consumed: Option<Vec<i64>>,
     reserved_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
     end_reason: Option<String>,
+    reserved_by: Option<Vec<u8>>,
+    is_amended: bool,
 }
 
 impl TryFrom<Row> for Reservation {
@@ -123,9 +194,11 @@ impl TryFrom<Row> for Reservation {
             (Some(cart), Some(reserved_at)) => Some(Hold {
                 cart: CartId(cart),
                 order: row.order_id.map(OrderId),
-                items: row.items()?,
+                lines: row.lines(state)?,
                 reserved_at,
                 expires_at: row.expires_at,
+                reserved_by: row.reserved_by,
+                is_amended: row.is_amended,
             }),
             _ => None,
         };
@@ -146,30 +219,57 @@ impl Row {
         }
     }
 
-    fn items(&self) -> Result<Items, StorageError> {
-        let pairs = self.product_ids.iter().zip(&self.quantities);
-        let items: Result<Vec<Item>, StorageError> = pairs
-            .map(|(product, quantity)| {
-                Ok(Item { product: ProductId(*product), quantity: from_bigint(*quantity)? })
+    fn lines(&self, state: State) -> Result<Lines, StorageError> {
+        let part = |units: &Option<Vec<i64>>, index: usize| {
+            units.as_ref().map(|units| from_bigint(units.get(index).copied().unwrap_or_default())).transpose()
+        };
+        let pairs = self.product_ids.iter().zip(&self.quantities).enumerate();
+        pairs
+            .map(|(index, (product, quantity))| {
+                let quantity = from_bigint(*quantity)?;
+                let parts = (part(&self.released, index)?, part(&self.consumed, index)?);
+                let (released, consumed) = match (parts, state) {
+                    ((None, consumed), State::Released { .. }) if !state.is_lapsed() => {
+                        let consumed = consumed.unwrap_or_default();
+                        (quantity.saturating_sub(consumed), consumed)
+                    }
+                    ((released, None), State::Consumed { .. }) => {
+                        let released = released.unwrap_or_default();
+                        (released, quantity.saturating_sub(released))
+                    }
+                    ((released, consumed), _) => (released.unwrap_or_default(), consumed.unwrap_or_default()),
+                };
+                let open = quantity.checked_sub(released + consumed).ok_or_else(|| self.overdrawn())?;
+                Ok(Line { product: ProductId(*product), open, released, consumed })
             })
-            .collect();
-        Ok(Items::add_up(items?))
+            .collect()
+    }
+
+    fn overdrawn(&self) -> StorageError {
+        StorageError::Broken(format!("reservation {} has parts that exceed it", self.reservation_id))
     }
 }
 
 fn end_reason(name: &str) -> Result<EndReason, StorageError> {
-    [EndReason::CheckoutFailed, EndReason::OrderCancelled, EndReason::Expired, EndReason::Superseded]
-        .into_iter()
-        .find(|reason| end_reason_name(*reason) == name)
-        .ok_or_else(|| StorageError::Broken(format!("end_reason {name}")))
+    [
+        EndReason::CheckoutFailed,
+        EndReason::OrderCancelled,
+        EndReason::Expired,
+        EndReason::Superseded,
+        EndReason::Lapsed,
+    ]
+    .into_iter()
+    .find(|reason| end_reason_name(*reason) == name)
+    .ok_or_else(|| StorageError::Broken(format!("end_reason {name}")))
 }
 
-fn end_reason_name(reason: EndReason) -> &'static str {
+pub(super) fn end_reason_name(reason: EndReason) -> &'static str {
     match reason {
         EndReason::CheckoutFailed => "CHECKOUT_FAILED",
         EndReason::OrderCancelled => "ORDER_CANCELLED",
         EndReason::Expired => "EXPIRED",
         EndReason::Superseded => "SUPERSEDED",
+        EndReason::Lapsed => "LAPSED",
     }
 }
 
@@ -181,8 +281,14 @@ fn state_columns(state: State) -> (&'static str, Option<DateTime<Utc>>, Option<&
     }
 }
 
-fn columns_of(items: &Items) -> (Vec<Uuid>, Vec<i64>) {
-    items.iter().map(|item| (item.product.0, to_bigint(item.quantity))).unzip()
+/// Whether the state alone does not tell what has become of each unit.
+fn has_parts(lines: &Lines, state: State) -> bool {
+    lines.iter().any(|line| match state {
+        State::Held => line.released + line.consumed > 0,
+        State::Released { .. } if state.is_lapsed() => line.released + line.consumed > 0,
+        State::Released { .. } => line.consumed > 0,
+        State::Consumed { .. } => line.released > 0,
+    })
 }
 
 /// Reservations by column.
@@ -196,10 +302,15 @@ struct Columns {
     expires_at: Vec<Option<DateTime<Utc>>>,
     ended_at: Vec<Option<DateTime<Utc>>>,
     end_reasons: Vec<Option<&'static str>>,
+    reserved_by: Vec<Option<Vec<u8>>>,
+    is_amended: Vec<bool>,
     product_ids: Vec<Uuid>,
     quantities: Vec<i64>,
+    released: Vec<i64>,
+    consumed: Vec<i64>,
     first_items: Vec<i32>,
     last_items: Vec<i32>,
+    has_parts: Vec<bool>,
 }
 
 impl Columns {
@@ -214,18 +325,22 @@ impl Columns {
         self.expires_at.push(hold.and_then(|hold| hold.expires_at));
         self.ended_at.push(ended_at);
         self.end_reasons.push(reason);
+        self.reserved_by.push(hold.and_then(|hold| hold.reserved_by.clone()));
+        self.is_amended.push(hold.is_some_and(|hold| hold.is_amended));
         self.first_items.push(position(self.product_ids.len() + 1));
-        if let Some(hold) = hold {
-            let (product_ids, quantities) = columns_of(&hold.items);
-            self.product_ids.extend(product_ids);
-            self.quantities.extend(quantities);
+        for line in hold.iter().flat_map(|hold| hold.lines.iter()) {
+            self.product_ids.push(line.product.0);
+            self.quantities.push(to_bigint(line.quantity()));
+            self.released.push(to_bigint(line.released));
+            self.consumed.push(to_bigint(line.consumed));
         }
         self.last_items.push(position(self.product_ids.len()));
+        self.has_parts.push(hold.is_some_and(|hold| has_parts(&hold.lines, reservation.state)));
     }
 }
 
 /// PostgreSQL counts array positions from 1, in 32 bits; a batch is limited far below that.
-fn position(of: usize) -> i32 {
+pub(super) fn position(of: usize) -> i32 {
     i32::try_from(of).unwrap_or(i32::MAX)
 }
 
@@ -245,8 +360,13 @@ fn bind(sql: &'static str, reservations: &[Reservation]) -> Query {
         .bind(columns.expires_at)
         .bind(columns.ended_at)
         .bind(columns.end_reasons)
+        .bind(columns.reserved_by)
+        .bind(columns.is_amended)
         .bind(columns.product_ids)
         .bind(columns.quantities)
+        .bind(columns.released)
+        .bind(columns.consumed)
         .bind(columns.first_items)
         .bind(columns.last_items)
+        .bind(columns.has_parts)
 }

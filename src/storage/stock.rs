@@ -19,7 +19,7 @@ pub async fn lock(
         return Ok(Vec::new());
     }
     let rows = sqlx::query_as(
-        "SELECT product_id, on_hand, reserved FROM stock
+        "SELECT product_id, on_hand, reserved, version FROM stock
          WHERE product_id = ANY($1) AND location = $2
          ORDER BY product_id, location FOR UPDATE",
     )
@@ -36,7 +36,7 @@ pub async fn read(
     products: &[Uuid],
 ) -> Result<Vec<(ProductId, StockLevel)>, StorageError> {
     let rows = sqlx::query_as(
-        "SELECT product_id, on_hand, reserved FROM stock WHERE product_id = ANY($1) AND location = $2",
+        "SELECT product_id, on_hand, reserved, version FROM stock WHERE product_id = ANY($1) AND location = $2",
     )
     .bind(products)
     .bind(LOCATION)
@@ -45,34 +45,40 @@ pub async fn read(
     levels(rows)
 }
 
-/// Writes how much is reserved of locked products.
-pub async fn update_reserved(
+/// Writes the levels of locked products.
+pub async fn update(
     connection: &mut PgConnection,
     levels: &[(ProductId, StockLevel)],
 ) -> Result<(), StorageError> {
     if levels.is_empty() {
         return Ok(());
     }
-    let products: Vec<Uuid> = levels.iter().map(|(product, _)| product.0).collect();
-    let reserved: Vec<i64> = levels.iter().map(|(_, level)| to_bigint(level.reserved)).collect();
+    let column = |units: fn(&StockLevel) -> u64| -> Vec<i64> {
+        levels.iter().map(|(_, level)| to_bigint(units(level))).collect()
+    };
     sqlx::query(
-        "UPDATE stock SET reserved = changed.reserved
-         FROM unnest($1::uuid[], $2::bigint[]) AS changed (product_id, reserved)
-         WHERE stock.product_id = changed.product_id AND stock.location = $3",
+        "UPDATE stock SET on_hand = changed.on_hand, reserved = changed.reserved, version = changed.version
+         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
+              AS changed (product_id, on_hand, reserved, version)
+         WHERE stock.product_id = changed.product_id AND stock.location = $5",
     )
-    .bind(products)
-    .bind(reserved)
+    .bind(levels.iter().map(|(product, _)| product.0).collect::<Vec<_>>())
+    .bind(column(|level| level.on_hand))
+    .bind(column(|level| level.reserved))
+    .bind(column(|level| level.version))
     .bind(LOCATION)
     .execute(connection)
     .await?;
     Ok(())
 }
 
-fn levels(rows: Vec<(Uuid, i64, i64)>) -> Result<Vec<(ProductId, StockLevel)>, StorageError> {
+type Row = (Uuid, i64, i64, i64);
+
+fn levels(rows: Vec<Row>) -> Result<Vec<(ProductId, StockLevel)>, StorageError> {
     rows.into_iter()
-        .map(|(product, on_hand, reserved)| {
-            let level = StockLevel { on_hand: from_bigint(on_hand)?, reserved: from_bigint(reserved)? };
-            Ok((ProductId(product), level))
+        .map(|(product, on_hand, reserved, version)| {
+            let (on_hand, reserved) = (from_bigint(on_hand)?, from_bigint(reserved)?);
+            Ok((ProductId(product), StockLevel { on_hand, reserved, version: from_bigint(version)? }))
         })
         .collect()
 }

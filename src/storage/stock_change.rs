@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::column::from_bigint;
 use super::stock::{self, LOCATION};
-use super::{Database, StorageError};
+use super::{Database, StorageError, stock_event};
 use crate::domain::{ProductId, StockLevel};
 
 /// Most units that can be on hand: the largest integer that every JSON reader represents exactly.
@@ -83,7 +83,7 @@ async fn try_apply(
         .map_err(StorageError::from)?;
     let known = stock::lock(transaction.connection()?, &[product.0]).await?;
     let before = known.first().map(|(_, level)| *level);
-    let (on_hand_before, reserved) = before.map_or((0, 0), |level| (level.on_hand, level.reserved));
+    let StockLevel { on_hand: on_hand_before, reserved, .. } = before.unwrap_or_default();
     let on_hand_before = i64::try_from(on_hand_before).unwrap_or(i64::MAX);
     let on_hand = match change {
         Change::Counted(counted) => counted,
@@ -92,13 +92,14 @@ async fn try_apply(
     if !(0..=ON_HAND_MAX).contains(&on_hand) {
         return Err(ChangeError::OutOfRange { on_hand });
     }
-    let level = StockLevel { on_hand: from_bigint(on_hand)?, reserved };
+    let level = StockLevel { on_hand: from_bigint(on_hand)?, ..before.unwrap_or_default() };
     if level.on_hand < reserved {
         return Err(ChangeError::LessThanReserved { on_hand, reserved });
     }
     write_level(transaction.connection()?, product, on_hand, before.is_some()).await?;
     write_fact(transaction.connection()?, product, change, on_hand - on_hand_before, on_hand, changed_by)
         .await?;
+    stock_event::promise(transaction.connection()?, &[product.0]).await?;
     transaction.commit().await?;
     Ok(level)
 }

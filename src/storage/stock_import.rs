@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::stock::LOCATION;
 use super::stock_change::lock_out_others;
-use super::{Database, StorageError, Transaction};
+use super::{Database, StorageError, Transaction, stock_event};
 
 /// A line of the file: so many units of a product were counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,8 +111,18 @@ impl Import {
              WHERE stock.on_hand <> EXCLUDED.on_hand",
         )
         .bind(LOCATION)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+        let products: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT product_id FROM stock
+             WHERE location = $1 AND product_id IN (SELECT product_id FROM import_line)
+               AND (version % 2 = 1) <> (on_hand > reserved)
+             ORDER BY product_id",
+        )
+        .bind(LOCATION)
+        .fetch_all(&mut *connection)
+        .await?;
+        stock_event::promise(connection, &products).await?;
         self.transaction.commit().await
     }
 }

@@ -1,0 +1,273 @@
+//! One transaction for a batch: the outcomes, the stock and the promise of the events, or nothing at all.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::answered::{Answered, answer};
+use super::intake::Accepted;
+use super::promised::{Event, Promised};
+use crate::contract::encode_event;
+use crate::domain::{
+    Books, Changes, Command, Decision, Item, Items, Known, Request, Reservation, State, decide, lapse,
+    time_of,
+};
+use crate::metrics::{Metrics, Step};
+use crate::storage::outcome::Record;
+use crate::storage::{Database, StorageError, Transaction, movement, outbox, outcome, reservation, stock};
+
+/// Lapsed holds that are given back in one transaction.
+const LAPSED_AT_ONCE: u32 = 256;
+
+/// Makes decisions true: opens the books, has them written, and hands the promised events on.
+#[derive(Debug, Clone)]
+pub struct Bookkeeper {
+    /// The books.
+    pub database: Database,
+    /// Seconds for which events are ours to publish.
+    pub lease_seconds: u32,
+    /// Where the events of a commit go. Full, it makes the commands wait: memory stays bounded.
+    pub relay: mpsc::Sender<Promised>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What came of trying to decide.
+enum Tried {
+    Committed(Vec<Answered>),
+    /// Nothing has happened: these lapsed holds may give back what falls short.
+    Missed(Vec<Uuid>),
+}
+
+impl Bookkeeper {
+    /// Decides and commits. After an error nothing has happened, or, where the answer to COMMIT was lost, all of
+    /// it has: a repetition finds the outcomes then.
+    pub(super) async fn decide(&self, batch: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
+        let mut lapsed = Vec::new();
+        loop {
+            match self.in_time(self.try_decide(batch, &lapsed)).await? {
+                Tried::Committed(answered) => return Ok(answered),
+                // Reservations are locked before stock, so the whole batch begins anew with them.
+                Tried::Missed(more) if lapsed.len() < LAPSED_AT_ONCE as usize => lapsed.extend(more),
+                Tried::Missed(more) => {
+                    self.in_time(self.lapse(&more)).await?;
+                }
+            }
+        }
+    }
+
+    /// Gives back the stock of holds whose time is over, the first of them; says how many that were, and how many
+    /// seconds the first was late.
+    pub(super) async fn lapse_due(&self) -> Result<(usize, f64), StorageError> {
+        self.in_time(async {
+            let mut transaction = self.database.begin().await?;
+            let due = reservation::due(transaction.connection()?, LAPSED_AT_ONCE).await?;
+            let late = due.first().map_or(0.0, |due| due.late_seconds);
+            let ids: Vec<Uuid> = due.into_iter().map(|due| due.reservation_id).collect();
+            Ok((self.lapse_in(transaction, &ids).await?, late))
+        })
+        .await
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let deadline = self.database.transaction_timeout();
+        tokio::time::timeout(deadline, work).await.unwrap_or(Err(StorageError::Deadline(deadline)))
+    }
+
+    async fn try_decide(&self, batch: &[&Accepted], lapsed: &[Uuid]) -> Result<Tried, StorageError> {
+        let mut watch = StopWatch { metrics: &self.metrics, since: Instant::now() };
+        let requests: Vec<Request> = batch.iter().map(|accepted| accepted.request.clone()).collect();
+        let mut transaction = self.database.begin().await?;
+        let (mut books, known) = load(transaction.connection()?, &requests, lapsed).await?;
+        let now = transaction.now().await?;
+        watch.lap(Step::Load);
+        let decisions = decide(&mut books, &requests, now);
+        let missed = missed(transaction.connection()?, &decisions, &known, time_of(batch.len(), now)).await?;
+        if !missed.is_empty() {
+            transaction.rollback().await?;
+            return Ok(Tried::Missed(missed));
+        }
+        let answered = answer(batch, decisions, now)?;
+        let events = batch.iter().zip(&answered).flat_map(|(of, answered)| answered.events(&of.causation));
+        let events: Vec<Event> = events.collect();
+        watch.lap(Step::Decide);
+        persist_changes(transaction.connection()?, &books.into_changes()).await?;
+        persist_outcomes(transaction.connection()?, &requests, &answered).await?;
+        let promised = self.persist_events(transaction.connection()?, events).await?;
+        watch.lap(Step::Persist);
+        transaction.commit().await?;
+        watch.lap(Step::Commit);
+        self.metrics.batch(batch.len());
+        self.hand_on(promised).await;
+        Ok(Tried::Committed(answered))
+    }
+
+    /// Gives back the stock of those of these holds whose time is over; says how many that were.
+    pub async fn lapse(&self, ids: &[Uuid]) -> Result<usize, StorageError> {
+        self.lapse_in(self.database.begin().await?, ids).await
+    }
+
+    async fn lapse_in(&self, mut transaction: Transaction, ids: &[Uuid]) -> Result<usize, StorageError> {
+        if ids.is_empty() {
+            transaction.rollback().await?;
+            return Ok(0);
+        }
+        let (mut books, _) = load(transaction.connection()?, &[], ids).await?;
+        let events: Vec<Event> = lapse(&mut books, transaction.now().await?)
+            .iter()
+            .map(|event| Event {
+                answer: Arc::new(encode_event(Uuid::now_v7(), event)),
+                causation: Arc::default(),
+            })
+            .collect();
+        let changes = books.into_changes();
+        let lapsed = changes.updated.len();
+        persist_changes(transaction.connection()?, &changes).await?;
+        let promised = self.persist_events(transaction.connection()?, events).await?;
+        transaction.commit().await?;
+        self.metrics.lapsed(lapsed);
+        self.hand_on(promised).await;
+        Ok(lapsed)
+    }
+
+    async fn persist_events(
+        &self,
+        connection: &mut PgConnection,
+        events: Vec<Event>,
+    ) -> Result<Promised, StorageError> {
+        let rows: Vec<outbox::Row> = events.iter().map(outbox::Row::from).collect();
+        let keys = outbox::insert(connection, &rows, self.lease_seconds).await?;
+        let has_ordered = events.iter().any(Event::is_ordered);
+        let ours = keys.into_iter().zip(events).filter(|(_, event)| !event.is_ordered());
+        let (keys, events) = ours.unzip();
+        Ok(Promised { keys, events, has_ordered })
+    }
+
+    async fn hand_on(&self, promised: Promised) {
+        if promised.is_empty() {
+            return;
+        }
+        if self.relay.send(promised).await.is_err() {
+            warn!("the relay is gone: the events stay in the outbox");
+        }
+    }
+}
+
+/// Locks reservations, then stock, each in the order of its keys; and looks up what is known only then. Gives
+/// the ids of the reservations as well.
+async fn load(
+    connection: &mut PgConnection,
+    requests: &[Request],
+    lapsed: &[Uuid],
+) -> Result<(Books<Record>, Vec<Uuid>), StorageError> {
+    let (ids, carts) = reservations_and_carts(requests, lapsed);
+    let reservations = reservation::lock(connection, &ids, &carts).await?;
+    let known_ids = reservations.iter().map(|reservation| reservation.id.0).collect();
+    let products = products(requests, &reservations);
+    let levels = stock::lock(connection, &products).await?;
+    let message_ids: Vec<&[u8]> =
+        requests.iter().filter_map(|r| r.key.as_ref()).map(|key| key.message_id.as_slice()).collect();
+    let records = outcome::look_up(connection, &message_ids).await?;
+    let known = records
+        .into_iter()
+        .map(|record| (record.message_id.clone(), Known { body_hash: record.body_hash, answer: record }));
+    Ok((Books::open(levels, reservations, known), known_ids))
+}
+
+fn reservations_and_carts(requests: &[Request], lapsed: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
+    let mut ids: BTreeSet<Uuid> = lapsed.iter().copied().collect();
+    let mut carts = BTreeSet::new();
+    for request in requests {
+        match &request.command {
+            Command::Reserve(reserve) => {
+                carts.insert(reserve.cart.0);
+                ids.extend(reserve.reservation.map(|id| id.0));
+            }
+            Command::Release(release) => _ = ids.insert(release.reservation.0),
+            Command::Consume(consume) => _ = ids.insert(consume.reservation.0),
+            Command::Extend(extend) => _ = ids.insert(extend.reservation.0),
+        }
+    }
+    (ids.into_iter().collect(), carts.into_iter().collect())
+}
+
+/// What the commands ask for, what live holds may give back, and what lapsed ones may take again.
+fn products(requests: &[Request], reservations: &[Reservation]) -> Vec<Uuid> {
+    let asked = requests.iter().filter_map(|request| match &request.command {
+        Command::Reserve(reserve) => Some(&reserve.items),
+        _ => None,
+    });
+    let asked = asked.flat_map(Items::iter).map(|Item { product, .. }| product.0);
+    let open = reservations.iter().filter(|r| r.state == State::Held || r.state.is_lapsed());
+    let lines = open.filter_map(|r| r.hold.as_ref()).flat_map(|hold| hold.lines.iter());
+    let held = lines.filter(|line| line.open > 0).map(|line| line.product.0);
+    let products: BTreeSet<Uuid> = asked.chain(held).collect();
+    products.into_iter().collect()
+}
+
+/// Lapsed holds, not known yet, of products that fall short for somebody.
+async fn missed(
+    connection: &mut PgConnection,
+    decisions: &[Decision<Record>],
+    known: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<Vec<Uuid>, StorageError> {
+    let short: BTreeSet<Uuid> = decisions
+        .iter()
+        .filter_map(|decision| match decision {
+            Decision::New(done) => Some(done.outcome.shortfalls()),
+            _ => None,
+        })
+        .flatten()
+        .map(|shortfall| shortfall.product.0)
+        .collect();
+    if short.is_empty() {
+        return Ok(Vec::new());
+    }
+    let short: Vec<Uuid> = short.into_iter().collect();
+    reservation::due_of_products(connection, &short, known, now, LAPSED_AT_ONCE).await
+}
+
+async fn persist_changes(connection: &mut PgConnection, changes: &Changes) -> Result<(), StorageError> {
+    stock::update(connection, &changes.stock).await?;
+    // Ended holds first: a cart's next hold must find the place free.
+    reservation::update(connection, &changes.updated).await?;
+    reservation::insert(connection, &changes.inserted).await?;
+    movement::insert(connection, &changes.movements).await
+}
+
+async fn persist_outcomes(
+    connection: &mut PgConnection,
+    requests: &[Request],
+    answered: &[Answered],
+) -> Result<(), StorageError> {
+    let records: Vec<Record> = requests
+        .iter()
+        .zip(answered)
+        .filter(|(_, answered)| answered.is_new)
+        .filter_map(|(request, answered)| Some(answered.to_record(request.key.as_ref()?)))
+        .collect();
+    outcome::insert(connection, &records).await
+}
+
+struct StopWatch<'a> {
+    metrics: &'a Metrics,
+    since: Instant,
+}
+
+impl StopWatch<'_> {
+    fn lap(&mut self, step: Step) {
+        self.metrics.step(step, self.since.elapsed());
+        self.since = Instant::now();
+    }
+}
