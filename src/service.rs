@@ -203,7 +203,8 @@ impl Parts {
             relay: to_relay,
             metrics: Arc::clone(&metrics),
         };
-        let expiry = Expiry { bookkeeper: bookkeeper.clone(), settings: settings.expiry };
+        let (expiry, batch) = (settings.expiry, settings.batch);
+        let expiry = Expiry { bookkeeper: bookkeeper.clone(), settings: expiry, batch };
         tasks.spawn(expiry.run(soft.clone()));
         let workshop =
             Workshop { settings: &settings, database, metrics, events, replies, soft: soft.clone() };

@@ -24,7 +24,7 @@ use crate::storage::outcome::Record;
 use crate::storage::{Database, StorageError, Transaction, movement, outbox, outcome, reservation, stock};
 
 /// Lapsed holds that are given back in one transaction.
-const LAPSED_AT_ONCE: u32 = 256;
+pub(super) const LAPSED_AT_ONCE: u32 = 256;
 
 /// Makes decisions true: opens the books, has them written, and hands the promised events on.
 #[derive(Debug, Clone)]
@@ -63,20 +63,8 @@ impl Bookkeeper {
         }
     }
 
-    /// Gives back the stock of holds whose time is over, the first of them; says how many that were, and how many
-    /// seconds the first was late.
-    pub(super) async fn lapse_due(&self) -> Result<(usize, f64), StorageError> {
-        self.in_time(async {
-            let mut transaction = self.database.begin().await?;
-            let due = reservation::due(transaction.connection()?, LAPSED_AT_ONCE).await?;
-            let late = due.first().map_or(0.0, |due| due.late_seconds);
-            let ids: Vec<Uuid> = due.into_iter().map(|due| due.reservation_id).collect();
-            Ok((self.lapse_in(transaction, &ids).await?, late))
-        })
-        .await
-    }
-
-    async fn in_time<T>(
+    /// Gives up what takes longer than a transaction may.
+    pub(super) async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, StorageError>>,
     ) -> Result<T, StorageError> {
@@ -114,15 +102,17 @@ impl Bookkeeper {
 
     /// Gives back the stock of those of these holds whose time is over; says how many that were.
     pub async fn lapse(&self, ids: &[Uuid]) -> Result<usize, StorageError> {
-        self.lapse_in(self.database.begin().await?, ids).await
+        let mut transaction = self.database.begin().await?;
+        let (books, _) = load(transaction.connection()?, &[], ids).await?;
+        self.lapse_in(transaction, books).await
     }
 
-    async fn lapse_in(&self, mut transaction: Transaction, ids: &[Uuid]) -> Result<usize, StorageError> {
-        if ids.is_empty() {
-            transaction.rollback().await?;
-            return Ok(0);
-        }
-        let (mut books, _) = load(transaction.connection()?, &[], ids).await?;
+    /// Gives back the stock of what is due in these books; says how many holds that were.
+    pub(super) async fn lapse_in(
+        &self,
+        mut transaction: Transaction,
+        mut books: Books<Record>,
+    ) -> Result<usize, StorageError> {
         let events: Vec<Event> = lapse(&mut books, transaction.now().await?)
             .iter()
             .map(|event| Event {
@@ -165,7 +155,7 @@ impl Bookkeeper {
 
 /// Locks reservations, then stock, each in the order of its keys; and looks up what is known only then. Gives
 /// the ids of the reservations as well.
-async fn load(
+pub(super) async fn load(
     connection: &mut PgConnection,
     requests: &[Request],
     lapsed: &[Uuid],

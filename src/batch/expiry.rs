@@ -1,12 +1,17 @@
 //! Gives back the stock of holds whose time is over.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::Bookkeeper;
-use crate::config::ExpirySettings;
+use super::bookkeeper::{LAPSED_AT_ONCE, load};
+use crate::config::{BatchSettings, ExpirySettings};
+use crate::domain::{Books, Reservation};
+use crate::storage::{StorageError, reservation, stock};
 
 /// Sweeps lapsed holds. Any replica may, and one at a time does; what a command needs it does not wait for.
 #[derive(Debug)]
@@ -15,6 +20,16 @@ pub struct Expiry {
     pub bookkeeper: Bookkeeper,
     /// How often.
     pub settings: ExpirySettings,
+    /// How large a transaction may be.
+    pub batch: BatchSettings,
+}
+
+/// A step of a sweep.
+struct Step {
+    lapsed: usize,
+    /// Seconds since the first of these holds lapsed.
+    late_seconds: f64,
+    is_last: bool,
 }
 
 impl Expiry {
@@ -23,27 +38,80 @@ impl Expiry {
         let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
-            let mut lapsed = 0;
-            // Step by step, each a transaction as large as a batch: commands come in between.
-            while !stop.is_cancelled() {
-                match self.bookkeeper.lapse_due().await {
-                    Ok((0, late_seconds)) => {
-                        self.bookkeeper.metrics.expiry_lag(late_seconds);
-                        break;
-                    }
-                    Ok((holds, late_seconds)) => {
-                        self.bookkeeper.metrics.expiry_lag(late_seconds);
-                        lapsed += holds;
-                    }
-                    Err(error) => {
-                        warn!(%error, "lapsed holds cannot be given back yet");
-                        break;
-                    }
-                }
-            }
-            if lapsed > 0 {
-                info!(lapsed, "holds have lapsed");
+            match self.sweep(&stop).await {
+                Ok(0) => {}
+                Ok(lapsed) => info!(lapsed, "holds have lapsed"),
+                Err(error) => warn!(%error, "lapsed holds cannot be given back yet"),
             }
         }
     }
+
+    /// Step by step, each a transaction as large as a batch, so that commands come in between.
+    async fn sweep(&self, stop: &CancellationToken) -> Result<usize, StorageError> {
+        let mut lapsed = 0;
+        let mut busy = Vec::new();
+        while !stop.is_cancelled() {
+            let done = match self.bookkeeper.in_time(self.step(&busy)).await {
+                // Somebody else has had a product locked for long: the others go on without it.
+                Err(StorageError::TooSlow(_)) => self.bookkeeper.in_time(self.step_around(&mut busy)).await?,
+                done => done?,
+            };
+            lapsed += done.lapsed;
+            self.bookkeeper.metrics.expiry_lag(done.late_seconds);
+            if done.is_last {
+                break;
+            }
+        }
+        Ok(lapsed)
+    }
+
+    async fn step(&self, busy: &[Uuid]) -> Result<Step, StorageError> {
+        let mut transaction = self.bookkeeper.database.begin().await?;
+        let Some((ids, late_seconds)) = self.due(transaction.connection()?, busy).await? else {
+            transaction.rollback().await?;
+            return Ok(Step { lapsed: 0, late_seconds: 0.0, is_last: true });
+        };
+        let (books, _) = load(transaction.connection()?, &[], &ids).await?;
+        let lapsed = self.bookkeeper.lapse_in(transaction, books).await?;
+        Ok(Step { lapsed, late_seconds, is_last: lapsed == 0 })
+    }
+
+    /// The same with what nobody else has locked; notes which products somebody has.
+    async fn step_around(&self, busy: &mut Vec<Uuid>) -> Result<Step, StorageError> {
+        let mut transaction = self.bookkeeper.database.begin().await?;
+        let Some((ids, late_seconds)) = self.due(transaction.connection()?, busy).await? else {
+            transaction.rollback().await?;
+            return Ok(Step { lapsed: 0, late_seconds: 0.0, is_last: true });
+        };
+        let mut holds = reservation::lock_free(transaction.connection()?, &ids).await?;
+        let locked = stock::busy(transaction.connection()?, &products(&holds)).await?;
+        holds.retain(|hold| !products(std::slice::from_ref(hold)).iter().any(|id| locked.contains(id)));
+        let levels = stock::lock(transaction.connection()?, &products(&holds)).await?;
+        let is_last = locked.is_empty() && holds.is_empty();
+        busy.extend(locked);
+        let lapsed = self.bookkeeper.lapse_in(transaction, Books::open(levels, holds, [])).await?;
+        Ok(Step { lapsed, late_seconds, is_last })
+    }
+
+    /// What is due next; nothing where nothing is, or another replica sweeps.
+    async fn due(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        busy: &[Uuid],
+    ) -> Result<Option<(Vec<Uuid>, f64)>, StorageError> {
+        if !reservation::may_sweep(connection).await? {
+            return Ok(None);
+        }
+        let lines = u32::try_from(self.batch.lines).unwrap_or(u32::MAX);
+        let due = reservation::due(connection, busy, LAPSED_AT_ONCE, lines).await?;
+        let late_seconds = due.first().map(|due| due.late_seconds);
+        Ok(late_seconds.map(|late| (due.into_iter().map(|due| due.reservation_id).collect(), late)))
+    }
+}
+
+/// The products of some holds, each once, in the order of their keys.
+fn products(holds: &[Reservation]) -> Vec<Uuid> {
+    let lines = holds.iter().filter_map(|r| r.hold.as_ref()).flat_map(|hold| hold.lines.iter());
+    let products: BTreeSet<Uuid> = lines.map(|line| line.product.0).collect();
+    products.into_iter().collect()
 }

@@ -40,23 +40,39 @@ pub struct Due {
 /// Advisory lock of the one replica that sweeps lapsed holds. Gone with its transaction.
 const SWEEP_LOCK: i64 = 0x1517_0c4d;
 
-/// The first holds that have lapsed, up to `limit`, without locking them; none while another replica sweeps.
-pub async fn due(connection: &mut PgConnection, limit: u32) -> Result<Vec<Due>, StorageError> {
-    let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
-        .bind(SWEEP_LOCK)
-        .fetch_one(&mut *connection)
-        .await?;
-    if !is_ours {
-        return Ok(Vec::new());
-    }
+/// Whether this transaction is the one that sweeps; another replica does otherwise. It waits for a lock so
+/// shortly that the holds of other products are not late because of one that somebody has locked.
+pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageError> {
+    let (is_ours, _): (bool, String) =
+        sqlx::query_as("SELECT pg_try_advisory_xact_lock($1), set_config('lock_timeout', '300ms', true)")
+            .bind(SWEEP_LOCK)
+            .fetch_one(connection)
+            .await?;
+    Ok(is_ours)
+}
+
+/// The first holds that have lapsed, without locking them: up to `limit`, and up to so many lines, the first one
+/// always. Those of busy products are passed over.
+pub async fn due(
+    connection: &mut PgConnection,
+    busy: &[Uuid],
+    limit: u32,
+    lines: u32,
+) -> Result<Vec<Due>, StorageError> {
     // Not clock_timestamp(): what changes within a statement cannot be looked up in an index.
     let due = sqlx::query_as(
         "SELECT reservation_id, extract(epoch FROM statement_timestamp() - expires_at)::float8 AS late_seconds
-         FROM reservation
-         WHERE state = 'HELD' AND expires_at <= statement_timestamp()
-         ORDER BY expires_at, reservation_id LIMIT $1",
+         FROM (SELECT reservation_id, expires_at, cardinality(product_ids) AS own_lines,
+                      sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
+               FROM (SELECT * FROM reservation
+                     WHERE state = 'HELD' AND expires_at <= statement_timestamp() AND NOT product_ids && $1
+                     ORDER BY expires_at, reservation_id LIMIT $2) AS first) AS counted
+         WHERE lines - own_lines < $3
+         ORDER BY expires_at, reservation_id",
     )
+    .bind(busy)
     .bind(i64::from(limit))
+    .bind(i64::from(lines))
     .fetch_all(connection)
     .await?;
     Ok(due)
@@ -110,6 +126,21 @@ pub async fn read(
     .bind(carts)
     .bind(orders)
     .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(Reservation::try_from).collect()
+}
+
+/// Locks those of these reservations that nobody else has locked.
+pub async fn lock_free(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<Reservation>, StorageError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT * FROM reservation WHERE reservation_id = ANY($1)
+         ORDER BY reservation_id FOR UPDATE SKIP LOCKED",
+    )
+    .bind(ids)
+    .fetch_all(connection)
     .await?;
     rows.into_iter().map(Reservation::try_from).collect()
 }

@@ -30,6 +30,21 @@ pub async fn lock(
     levels(rows)
 }
 
+/// Which of these products somebody else has locked.
+pub async fn busy(connection: &mut PgConnection, products: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
+    let busy = sqlx::query_scalar(
+        "WITH free AS (SELECT product_id FROM stock WHERE product_id = ANY($1) AND location = $2
+                       FOR UPDATE SKIP LOCKED)
+         SELECT product_id FROM stock
+         WHERE product_id = ANY($1) AND location = $2 AND product_id NOT IN (SELECT product_id FROM free)",
+    )
+    .bind(products)
+    .bind(LOCATION)
+    .fetch_all(connection)
+    .await?;
+    Ok(busy)
+}
+
 /// Reads committed levels; unknown products are left out.
 pub async fn read(
     executor: impl PgExecutor<'_>,
