@@ -125,12 +125,13 @@ impl Link {
     }
 }
 
-/// Waits until a connection is gone. By looking: whoever waits for work on a connection is told of its end by
-/// nothing else.
-pub(super) async fn lost(connection: &Connection) {
+/// Waits until a connection is gone, and says so. By looking: whoever waits for work on a connection is told of
+/// its end by nothing else.
+pub(super) async fn lost(connection: &Connection) -> lapin::Error {
     while connection.status().connected() {
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
+    io::Error::from(io::ErrorKind::ConnectionAborted).into()
 }
 
 /// Awaits an operation on a connection, but no longer than the connection lives: the client does not always
@@ -142,7 +143,7 @@ pub(super) async fn on<T>(
     tokio::select! {
         biased;
         result = operation => result,
-        () = lost(connection) => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+        gone = lost(connection) => Err(gone),
         () = tokio::time::sleep(OPERATION_MAX) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     }
 }

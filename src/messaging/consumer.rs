@@ -1,7 +1,6 @@
 //! Consumes a queue: gathers what has arrived, has it handled, and settles every delivery.
 
 use std::future::Future;
-use std::io;
 
 use futures_util::StreamExt;
 use lapin::message::Delivery;
@@ -157,7 +156,7 @@ async fn read(
                 limit != Some(0)
             },
             () = stop.cancelled(), if is_asking => false,
-            () = lost(connection) => return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+            gone = lost(connection) => return Err(gone),
         };
         if is_asking && !wants_more {
             is_asking = false;

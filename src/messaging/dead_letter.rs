@@ -53,12 +53,12 @@ pub(super) fn dead_letter(
 fn original_headers(properties: &BasicProperties) -> (FieldTable, usize) {
     let mut kept = FieldTable::default();
     let Some(original) = properties.headers() else { return (kept, 0) };
-    let size = |(name, value): &(&ShortString, &AMQPValue)| 1 + name.as_str().len() + size_of_value(value);
-    let mut entries: Vec<_> = original.inner().iter().collect();
-    entries.sort_by_cached_key(size);
+    let sized = |(name, value)| (size_of_entry(name, value), name, value);
+    let mut entries: Vec<(usize, &ShortString, &AMQPValue)> = original.inner().iter().map(sized).collect();
+    entries.sort_by_key(|(size, ..)| *size);
     let (mut room, mut left_out) = (HEADERS_BYTES_MAX, 0);
-    for (name, value) in entries {
-        let Some(rest) = room.checked_sub(size(&(name, value))) else {
+    for (size, name, value) in entries {
+        let Some(rest) = room.checked_sub(size) else {
             left_out += 1;
             continue;
         };
@@ -97,6 +97,10 @@ fn without_acting(from: &BasicProperties) -> BasicProperties {
     to
 }
 
+fn size_of_entry(name: &ShortString, value: &AMQPValue) -> usize {
+    1 + name.as_str().len() + size_of_value(value)
+}
+
 /// Bytes that a value takes on the wire, at least as many as it really does.
 fn size_of_value(value: &AMQPValue) -> usize {
     1 + match value {
@@ -104,8 +108,7 @@ fn size_of_value(value: &AMQPValue) -> usize {
         AMQPValue::ShortString(text) => 1 + text.as_str().len(),
         AMQPValue::ByteArray(bytes) => 4 + bytes.len(),
         AMQPValue::FieldTable(table) => {
-            let entries = table.inner().iter();
-            entries.map(|(name, value)| 1 + name.as_str().len() + size_of_value(value)).sum::<usize>() + 4
+            4 + table.inner().iter().map(|(name, value)| size_of_entry(name, value)).sum::<usize>()
         }
         AMQPValue::FieldArray(array) => 4 + array.as_slice().iter().map(size_of_value).sum::<usize>(),
         _ => 8,

@@ -127,10 +127,13 @@ impl<'a> Settler<'a> {
             }
             return Ok(());
         }
-        for acker in done {
-            on(self.connection, acker.ack(BasicAckOptions::default())).await?;
-        }
-        Ok(())
+        on(self.connection, async {
+            for acker in done {
+                acker.ack(BasicAckOptions::default()).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 
