@@ -105,8 +105,6 @@ pub struct PublisherTask {
 enum SessionError {
     #[error("{0}")]
     Amqp(#[from] lapin::Error),
-    #[error("the connection is gone")]
-    Lost,
     #[error("the broker refused a message (nack)")]
     Nacked,
     #[error("no queue for a message that must reach one: {0}")]
@@ -155,7 +153,7 @@ impl PublisherTask {
             let result = tokio::select! {
                 biased;
                 result = self.session(&connection) => result,
-                () = lost(&connection) => Err(SessionError::Lost),
+                gone = lost(&connection) => Err(gone.into()),
             };
             self.link.down(connection).await;
             match result {
