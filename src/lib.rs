@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Imports run downward in this list: [`cli`] → [`service`] → [`http`], [`messaging`], [`outbox_relay`],
-//! [`retention`] → [`batch`], [`query`] → [`storage`], [`contract`] → [`domain`]; [`config`], [`metrics`],
+//! [`retention`] → [`batch`], [`query`] → [`storage`] → [`contract`] → [`domain`]; [`config`], [`metrics`],
 //! [`shutdown`] and [`telemetry`] serve all.
 
 pub mod batch;
