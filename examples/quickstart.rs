@@ -1,6 +1,7 @@
-//! The shortest useful client: asks for the stock of a product, reserves one unit, and gives it back.
+//! The shortest useful client, and the life of a hold: asks for the stock of a product, reserves one unit, extends
+//! the hold, looks at it, and gives the unit back; with `ship` it leaves the house instead.
 //!
-//!     AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f cargo run --example quickstart -- PRODUCT_ID
+//!     AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f cargo run --example quickstart -- PRODUCT_ID [ship]
 //!
 //! For publisher confirms, reconnecting and many carts at once see the example `checkout`.
 #![allow(clippy::print_stdout, reason = "this is what the user asked for")]
@@ -27,11 +28,19 @@ struct Kind(&'static str, &'static str, &'static str);
 
 const GET_STOCK_LEVEL: Kind = Kind("inventory.queries", "get-stock-level", "GetStockLevel");
 const RESERVE: Kind = Kind("inventory.commands", "reserve-inventory", "ReserveInventory");
+const EXTEND: Kind = Kind("inventory.commands", "extend-hold", "ExtendHold");
+const GET_RESERVATION: Kind = Kind("inventory.queries", "get-reservation", "GetReservation");
+const CONSUME: Kind = Kind("inventory.commands", "consume-inventory", "ConsumeInventory");
 const RELEASE: Kind = Kind("inventory.commands", "release-inventory", "ReleaseInventory");
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let product = std::env::args().nth(1).ok_or("usage: quickstart PRODUCT_ID")?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (product, ship) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [product] => (product, false),
+        [product, "ship"] => (product, true),
+        _ => return Err("usage: quickstart PRODUCT_ID [ship]".into()),
+    };
     let url = std::env::var("AMQP_URL").unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".into());
     let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
@@ -45,13 +54,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let cart = json!({
         "cartId": Uuid::now_v7(),
         "reservationId": reservation,
+        "holdSeconds": 600, // a hold that is forgotten lapses by itself
         "items": [{ "productId": product, "quantity": 1 }],
     });
     if ask(&channel, &mut replies, &RESERVE, &cart).await? != "InventoryReserved" {
         return Err("out of stock".into());
     }
-    let release = json!({ "reservationId": reservation, "reason": "ORDER_CANCELLED" });
-    ask(&channel, &mut replies, &RELEASE, &release).await?;
+    // What a payment page would do: from now on there is half an hour to pay.
+    let extend = json!({ "reservationId": reservation, "holdSeconds": 1800 });
+    ask(&channel, &mut replies, &EXTEND, &extend).await?;
+    ask(&channel, &mut replies, &GET_RESERVATION, &json!({ "reservationId": reservation })).await?;
+    if ship {
+        // Sent when the goods have left the house, and not when they are paid.
+        ask(&channel, &mut replies, &CONSUME, &json!({ "reservationId": reservation })).await?;
+    } else {
+        let release = json!({ "reservationId": reservation, "reason": "ORDER_CANCELLED" });
+        ask(&channel, &mut replies, &RELEASE, &release).await?;
+    }
     Ok(connection.close(200, "done".into()).await?)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::batch::{Event, Promised};
 use crate::config::OutboxSettings;
@@ -102,13 +102,12 @@ impl Relay {
             transaction.rollback().await?;
             return Ok(InOrder::Another);
         };
-        if next.is_empty() {
+        let (keys, events) = readable(next);
+        if keys.is_empty() {
             transaction.rollback().await?;
             return Ok(InOrder::Nothing);
         }
-        let keys: Vec<i64> = next.iter().map(|event| event.outbox_id).collect();
-        let events: Result<Vec<Event>, _> = next.into_iter().map(|event| event.row.try_into()).collect();
-        self.publish(&events?).await?;
+        self.publish(&events).await?;
         outbox::delete(transaction.connection()?, &keys).await?;
         transaction.commit().await?;
         Ok(InOrder::More)
@@ -146,9 +145,8 @@ impl Relay {
     async fn adopt_orphans(&self) -> Result<usize, RelayError> {
         let lease = self.settings.lease_seconds;
         let orphans = outbox::claim_orphans(self.database.pool(), lease, ORPHANS_AT_ONCE).await?;
-        let keys: Vec<i64> = orphans.iter().map(|orphan| orphan.outbox_id).collect();
-        let events: Result<Vec<Event>, _> = orphans.into_iter().map(|orphan| orphan.row.try_into()).collect();
-        self.publish(&events?).await?;
+        let (keys, events) = readable(orphans);
+        self.publish(&events).await?;
         outbox::delete(self.database.pool(), &keys).await?;
         Ok(keys.len())
     }
@@ -172,6 +170,19 @@ impl Relay {
             }
         }
     }
+}
+
+/// The events with their keys. A row that this program did not write stays where it is: it must not hold up the
+/// others.
+fn readable(rows: Vec<outbox::Orphan>) -> (Vec<i64>, Vec<Event>) {
+    let readable = rows.into_iter().filter_map(|orphan| match Event::try_from(orphan.row) {
+        Ok(event) => Some((orphan.outbox_id, event)),
+        Err(error) => {
+            error!(%error, "an event in the outbox cannot be published: `inventory verify` says more");
+            None
+        }
+    });
+    readable.unzip()
 }
 
 /// What came of a look for events that are published in order.

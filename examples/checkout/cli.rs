@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use lapin::types::{ShortString, ShortStringError};
 
+use crate::replay::Ending;
+
 const DATA: &str = "examples/data/online-retail.csv";
 
 /// Plays the invoices of a real web shop against the inventory service.
@@ -61,6 +63,14 @@ pub struct Cli {
     #[arg(long)]
     pub release_all: bool,
 
+    /// When all is played, ship what is still held: the goods leave the house
+    ///
+    /// The service is told with `ConsumeInventory`: once for most orders, twice for those of 20 lines or more,
+    /// which go in two shipments, each command with the `items` of its own. Then nothing of this run is
+    /// reserved any more; on hand is less by what was shipped, and available is what the sale has left of it.
+    #[arg(long, conflicts_with = "release_all")]
+    pub ship: bool,
+
     /// Where commands are sent to
     #[arg(long, value_name = "NAME", default_value = "inventory.commands", value_parser = exchange)]
     pub commands_exchange: ShortString,
@@ -87,15 +97,15 @@ Negative lines on a plain invoice are left out: they correct the stock and sell 
 warehouse's matter. So are lines with quantity 0, and invoices of more lines than a cart may have (1,000).
 
 A cancellation names no invoice. It is taken from the latest cart of the same customer that still holds some \
-of the goods, then from earlier ones. A cart that loses some of its items is reserved again with those that \
-remain, which replaces its hold in one step; one that loses all is released (ORDER_CANCELLED).
+of the goods, then from earlier ones. A cart that loses some of its items gives back just these \
+(ReleaseInventory with items) and holds the rest; one that loses all is released as a whole.
 
 What no cart holds was bought before the data begins, or turned away: there is nothing to give back. If goods \
 do come in, the warehouse counts them (inventory stock adjust).
 
 Product ids are UUIDs of version 5, made from the stock code, and always the same. Cart ids are new in every \
-run. Carts stay reserved in the end, as orders do until they are shipped, so every run takes more stock; but \
-see --release-all.
+run. Carts stay reserved in the end, as orders do until they are shipped (--ship), so every run takes more \
+stock; but see --release-all.
 
 Exit code: 0 if all came out as the outcomes say, 1 if not or if the run failed, 2 if the flags are wrong. \
 RUST_LOG=debug tells more on what happens.";
@@ -103,6 +113,14 @@ RUST_LOG=debug tells more on what happens.";
 impl Cli {
     pub fn data(&self) -> PathBuf {
         self.data.clone().unwrap_or_else(default_data)
+    }
+
+    pub fn ending(&self) -> Ending {
+        match (self.release_all, self.ship) {
+            (_, true) => Ending::Ship,
+            (true, _) => Ending::Release,
+            _ => Ending::StayHeld,
+        }
     }
 }
 

@@ -5,10 +5,11 @@
 //!
 //! - **Sent means in a queue.** Every message is `mandatory` (an unroutable one comes back) and confirmed by
 //!   the broker.
-//! - **Outcomes are read from the events exchange**, because events are the record: written in one
-//!   transaction with the stock, published until the broker has confirmed them. Replies are best effort. They
-//!   carry what there is no event for: the answers to a release and to a query, and problems. The copy of an
-//!   outcome that comes as a reply is passed over.
+//! - **The outcome of a reserve is read from the events exchange**, because events are the record: written in
+//!   one transaction with the stock, published until the broker has confirmed them. The copy that comes as a
+//!   reply is passed over. Replies are best effort, which is enough for all the rest: whoever waits for the
+//!   answer to a release, a consumption or a query asks again. (`InventoryReleased` and `InventoryConsumed`
+//!   are for those who must hear of it and did not ask.)
 //! - **Answers find their question by correlation id**; here it is the message id, which is unique for each
 //!   question.
 //! - **No answer in time: the same message again, with the same message id.** The service applies a command
@@ -35,7 +36,10 @@ use uuid::Uuid;
 
 use connection::{DIRECT_REPLY_TO, Session, keep_connected};
 pub use error::ClientError;
-use messages::{GetStockLevel, Outcome, ReleaseInventory, ReserveInventory, StockLevel};
+use messages::{
+    ConsumeInventory, GetStockLevels, Outcome, ReleaseInventory, ReserveInventory, Settled, Status,
+    StockLevel, StockLevels,
+};
 use publisher::{Message, Publication, Verdict};
 use waiting::{Answer, Source, Ticket, Waiting};
 
@@ -98,27 +102,32 @@ impl InventoryClient {
         }
     }
 
-    /// Gives back what a reservation holds; doing so again changes nothing.
-    pub async fn release(&self, command: &ReleaseInventory) -> Result<(), ClientError> {
+    /// Gives back what a reservation holds, or a part of it.
+    pub async fn release(&self, command: &ReleaseInventory) -> Result<Status, ClientError> {
         let route = self.command("ReleaseInventory", "release-inventory", Source::Reply);
-        self.ask(&route, command).await.map(drop)
+        let answer = self.ask(&route, command).await?;
+        Ok(decode::<Settled>(&route, &answer)?.status)
     }
 
-    /// `None`: the service does not know this product.
-    pub async fn stock_level(&self, product_id: Uuid) -> Result<Option<StockLevel>, ClientError> {
+    /// Says that what a reservation holds, or a part of it, has left the house.
+    pub async fn consume(&self, command: &ConsumeInventory) -> Result<Status, ClientError> {
+        let route = self.command("ConsumeInventory", "consume-inventory", Source::Reply);
+        let answer = self.ask(&route, command).await?;
+        Ok(decode::<Settled>(&route, &answer)?.status)
+    }
+
+    /// Leaves out products that the service does not know. It takes up to 1,000 at a time.
+    pub async fn stock_levels(&self, product_ids: &[Uuid]) -> Result<Vec<StockLevel>, ClientError> {
         let route = Route {
-            kind: "GetStockLevel",
+            kind: "GetStockLevels",
             exchange: self.settings.queries_exchange.clone(),
-            routing_key: "get-stock-level",
+            routing_key: "get-stock-levels",
             answered_by: Source::Reply,
             // A question is worth nothing any more once its asker is gone.
             delivery_mode: NON_PERSISTENT,
         };
-        match self.ask(&route, &GetStockLevel { product_id }).await {
-            Ok(answer) => decode(&route, &answer).map(Some),
-            Err(ClientError::Refused { problem, .. }) if problem.code == "PRODUCT_NOT_FOUND" => Ok(None),
-            Err(error) => Err(error),
-        }
+        let answer = self.ask(&route, &GetStockLevels { product_ids }).await?;
+        Ok(decode::<StockLevels>(&route, &answer)?.stock_levels)
     }
 
     /// Closes the connection in good order.

@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::{
-    carts::{HeldCart, Quantities, add_up},
+    carts::{HeldCart, Part, Quantities, add_up},
     client::{
         ClientError, InventoryClient,
         messages::{
-            InventoryReserved, InventoryUnavailable, Item, Outcome, ReleaseInventory, ReleaseReason,
-            ReserveInventory,
+            ConsumeInventory, InventoryReserved, InventoryUnavailable, Item, Outcome, ReleaseInventory,
+            ReleaseReason, ReserveInventory, Status,
         },
     },
     ids::{self, Run},
     invoices::Invoice,
 };
+
+/// An order of so many lines does not fit into one parcel.
+const LARGE_ORDER: usize = 20;
 
 #[derive(Debug)]
 pub enum Effect {
@@ -25,12 +28,8 @@ pub enum Effect {
     },
     /// No outcome in time, and released under the id that we had chosen for it.
     GivenUp,
-    /// A cart that now holds less.
-    Replaced {
-        from: HeldCart,
-        to: HeldCart,
-    },
-    Released(HeldCart),
+    Released(Part),
+    Shipped(Part),
     /// The service understood us, or should have, and would not.
     Refused(String),
     /// The outcome is not one that the contract allows for what we had asked.
@@ -66,49 +65,63 @@ pub async fn reserve(client: &InventoryClient, invoice: &Invoice, run: Run) -> R
     Ok(timed(effect, sent))
 }
 
-/// Reserves the same cart again with what remains: the new hold takes the old one's place in one step.
-pub async fn shrink(
-    client: &InventoryClient,
-    from: HeldCart,
-    remaining: Quantities,
-) -> Result<Timed, ClientError> {
-    let to = HeldCart { reservation_id: Uuid::now_v7(), items: remaining, ..from.clone() };
-    let lines = to.items.iter().map(|(&product, &units)| (product, units));
-    let command = reserve_command(&to, lines);
-    let sent = Instant::now();
-    let effect = match client.reserve(&command).await {
-        Ok(Outcome::Reserved(event)) => match reserved(to, &event) {
-            Effect::Reserved(to) => Effect::Replaced { from, to },
-            contradiction => contradiction,
-        },
-        Ok(Outcome::Unavailable(_)) => contradiction(&from, "less than it holds is unavailable"),
-        Err(error) => refused(&from, error)?,
+/// Gives back some of what a cart holds, or all of it; what the command does not name stays held.
+pub async fn release(client: &InventoryClient, part: Part) -> Result<Timed, ClientError> {
+    let command = ReleaseInventory {
+        reservation_id: part.cart.reservation_id,
+        reason: ReleaseReason::OrderCancelled,
+        items: (!part.is_all()).then(|| items(&part)),
     };
-    Ok(timed(effect, sent))
+    let sent = Instant::now();
+    let answer = client.release(&command).await;
+    Ok(timed(settled(part, Status::Released, answer, Effect::Released)?, sent))
 }
 
-/// Gives back all that a cart holds.
-pub async fn release(
+/// The goods leave the house: those of a large order in two shipments, those of another all at once.
+pub async fn ship(client: &InventoryClient, mut order: HeldCart) -> Result<Vec<Timed>, ClientError> {
+    let mut effects = Vec::new();
+    if order.items.len() >= LARGE_ORDER {
+        let first = first_half(order);
+        order = first.rest();
+        let named = Some(items(&first));
+        effects.push(consume(client, first, named).await?);
+    }
+    let last = Part::all(order);
+    // After a first shipment the items could be left out just as well; with them the service would refuse us
+    // if it held less than we believe.
+    let named = (!effects.is_empty()).then(|| items(&last));
+    effects.push(consume(client, last, named).await?);
+    Ok(effects)
+}
+
+fn first_half(order: HeldCart) -> Part {
+    let lines = order.items.len() / 2;
+    let items = order.items.iter().take(lines).map(|(&product, &units)| (product, units)).collect();
+    Part { cart: order, items }
+}
+
+/// Without items all that is held.
+async fn consume(
     client: &InventoryClient,
-    cart: HeldCart,
-    reason: ReleaseReason,
+    part: Part,
+    items: Option<Vec<Item>>,
 ) -> Result<Timed, ClientError> {
-    let command = ReleaseInventory { reservation_id: cart.reservation_id, reason };
+    let command = ConsumeInventory { reservation_id: part.cart.reservation_id, items };
     let sent = Instant::now();
-    let effect = match client.release(&command).await {
-        Ok(()) => Effect::Released(cart),
-        Err(error) => refused(&cart, error)?,
-    };
-    Ok(timed(effect, sent))
+    let answer = client.consume(&command).await;
+    Ok(timed(settled(part, Status::Consumed, answer, Effect::Shipped)?, sent))
 }
 
 /// Nobody knows whether the cart is held, or will be. A release settles it either way: a reserve that turns
 /// up after it holds nothing. So it is no fault if the service does not know the reservation yet.
 async fn give_up(client: &InventoryClient, cart: &HeldCart) -> Result<Effect, ClientError> {
-    let command =
-        ReleaseInventory { reservation_id: cart.reservation_id, reason: ReleaseReason::CheckoutFailed };
+    let command = ReleaseInventory {
+        reservation_id: cart.reservation_id,
+        reason: ReleaseReason::CheckoutFailed,
+        items: None,
+    };
     match client.release(&command).await {
-        Ok(()) => Ok(Effect::GivenUp),
+        Ok(_) => Ok(Effect::GivenUp),
         Err(ClientError::Refused { problem, .. }) if problem.code == "RESERVATION_NOT_FOUND" => {
             Ok(Effect::GivenUp)
         }
@@ -124,6 +137,27 @@ fn reserve_command(cart: &HeldCart, lines: impl Iterator<Item = (Uuid, u64)>) ->
         items: items.collect(),
         order_id: cart.order_id,
         reservation_id: cart.reservation_id,
+    }
+}
+
+fn items(part: &Part) -> Vec<Item> {
+    part.items.iter().map(|(&product_id, &quantity)| Item { product_id, quantity }).collect()
+}
+
+/// Believes the reply, but not blindly: only all that a reservation holds ends it.
+fn settled(
+    part: Part,
+    end: Status,
+    answer: Result<Status, ClientError>,
+    effect: fn(Part) -> Effect,
+) -> Result<Effect, ClientError> {
+    let expected = if part.is_all() { end } else { Status::Held };
+    match answer {
+        Ok(status) if status == expected => Ok(effect(part)),
+        Ok(status) => {
+            Ok(contradiction(&part.cart, &format!("it is {status:?} where it should be {expected:?}")))
+        }
+        Err(error) => refused(&part.cart, error),
     }
 }
 
@@ -201,6 +235,21 @@ mod tests {
     fn an_outcome_may_add_up_lines_but_not_units() {
         assert!(matches!(reserved(cart(), &event(&[2, 3])), Effect::Reserved(_)));
         assert!(matches!(reserved(cart(), &event(&[4])), Effect::Contradiction(_)));
+    }
+
+    #[test]
+    fn a_reservation_ends_with_the_last_unit_it_holds() -> Result<(), ClientError> {
+        let some = Part { cart: cart(), items: Quantities::from([(PRODUCT, 4)]) };
+        for (part, status, sound) in [
+            (some.clone(), Status::Held, true),
+            (some, Status::Consumed, false),
+            (Part::all(cart()), Status::Consumed, true),
+            (Part::all(cart()), Status::Held, false),
+        ] {
+            let effect = settled(part, Status::Consumed, Ok(status), Effect::Shipped)?;
+            assert_eq!(matches!(effect, Effect::Shipped(_)), sound, "{effect:?}");
+        }
+        Ok(())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo run --example checkout -- --import   # the first time: puts stock on the shelves
 //! cargo run --example checkout               # again, with new carts
+//! cargo run --example checkout -- --ship     # and the goods leave the house
 //! cargo run --example checkout -- --help     # all flags, and how real data is treated
 //! ```
 //!
@@ -11,7 +12,7 @@
 //!
 //! - `invoices`: reads the data and settles what each line means
 //! - `carts`: what is held, and what a cancellation, which names no invoice, can give back of it
-//! - `replay`, `effects`: plays the invoices in order, several at a time
+//! - `replay`, `effects`: plays the invoices in order, several at a time, and ships what is held in the end
 //! - `books`: asks for every stock level before and after, and compares the change with what the outcomes say
 //! - `tally`, `summary`, `progress`, `cli`, `ids`, `stock`: the small things
 
@@ -39,6 +40,7 @@ use std::{
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
 
 use crate::{
     books::Levels,
@@ -89,17 +91,17 @@ async fn run(cli: &Cli) -> Result<bool, Box<dyn Error>> {
 }
 
 async fn play(cli: &Cli, client: &InventoryClient, data: &DataSet, run: Run) -> Result<bool, Box<dyn Error>> {
-    let products = || data.products.keys().copied();
-    let before = books::read_levels(client, products()).await?;
+    let products: Vec<Uuid> = data.products.keys().copied().collect();
+    let before = books::read_levels(client, &products).await?;
     check_stock(&before)?;
 
     let progress = Progress::new("invoices", data.invoices.len());
     let replay = Replay::new(client, run, cli.concurrency, progress);
-    let (tally, held) = replay.play(&data.invoices, cli.release_all).await?;
+    let (tally, totals) = replay.play(&data.invoices, cli.ending()).await?;
 
-    let after = books::read_levels(client, products()).await?;
-    let mismatches = books::compare(&before, &after, &held);
-    let summary = Summary { data, tally: &tally, held: &held, before: &before, mismatches: &mismatches };
+    let after = books::read_levels(client, &products).await?;
+    let mismatches = books::compare(&before, &after, &totals);
+    let summary = Summary { data, tally: &tally, totals: &totals, before: &before, mismatches: &mismatches };
     print!("{summary}");
     Ok(summary.is_sound())
 }

@@ -31,11 +31,6 @@ impl Progress {
         }
     }
 
-    /// There is more to do than was known in the beginning.
-    pub fn extend(&self, steps: usize) {
-        self.bar.inc_length(steps as u64);
-    }
-
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -5,14 +5,22 @@ use std::{collections::HashMap, time::Instant};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 
 use crate::{
-    carts::{HeldCart, HeldCarts, Quantities, add_up, units},
-    client::{ClientError, InventoryClient, messages::ReleaseReason},
+    carts::{Carts, HeldCart, Part, Totals, add_up, units},
+    client::{ClientError, InventoryClient},
     effects::{self, Timed},
     ids::Run,
     invoices::{Invoice, Kind},
     progress::Progress,
     tally::Tally,
 };
+
+/// What becomes of the orders that are held still when all invoices are played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    StayHeld,
+    Release,
+    Ship,
+}
 
 /// What an invoice came to, and whose it was.
 struct Done<'a> {
@@ -27,7 +35,7 @@ pub struct Replay<'a> {
     in_flight: FuturesUnordered<BoxFuture<'a, Result<Done<'a>, ClientError>>>,
     /// Invoices in flight by customer.
     busy: HashMap<&'a str, usize>,
-    held: HeldCarts,
+    carts: Carts,
     tally: Tally,
     progress: Progress,
 }
@@ -40,18 +48,18 @@ impl<'a> Replay<'a> {
             concurrency,
             in_flight: FuturesUnordered::new(),
             busy: HashMap::new(),
-            held: HeldCarts::default(),
+            carts: Carts::default(),
             tally: Tally::default(),
             progress,
         }
     }
 
-    /// Returns what is held in the end, by product.
+    /// Returns the sums, and what is held and shipped in the end.
     pub async fn play(
         mut self,
         invoices: &'a [Invoice],
-        release_all: bool,
-    ) -> Result<(Tally, Quantities), ClientError> {
+        ending: Ending,
+    ) -> Result<(Tally, Totals), ClientError> {
         let started = Instant::now();
         for invoice in invoices {
             match invoice.kind {
@@ -60,12 +68,10 @@ impl<'a> Replay<'a> {
             }
         }
         self.settle_until(|replay| replay.in_flight.is_empty()).await?;
-        if release_all {
-            self.release_all().await?;
-        }
         self.tally.took = started.elapsed();
         self.progress.finish();
-        Ok((self.tally, self.held.total()))
+        self.end(ending).await?;
+        Ok((self.tally, self.carts.totals()))
     }
 
     async fn sell(&mut self, invoice: &'a Invoice) -> Result<(), ClientError> {
@@ -81,20 +87,29 @@ impl<'a> Replay<'a> {
         let customer = invoice.customer.as_deref();
         self.settle_until(|replay| !customer.is_some_and(|name| replay.busy.contains_key(name))).await?;
         let cancelled = add_up(invoice.lines.iter().map(|line| (line.product, line.units)));
-        let plan = self.held.plan_give_back(customer, cancelled);
-        self.tally.cancellation(units(&plan.unmatched), plan.changes.is_empty());
-        self.start(customer, give_back(self.client, plan.changes)).await
+        let plan = self.carts.plan_give_back(customer, cancelled);
+        self.tally.cancellation(units(&plan.unmatched), plan.parts.is_empty());
+        self.start(customer, give_back(self.client, plan.parts)).await
     }
 
-    /// Gives back whatever is still held, so that the next run finds the stock which this one found.
-    async fn release_all(&mut self) -> Result<(), ClientError> {
-        let carts: Vec<HeldCart> = self.held.iter().cloned().collect();
-        self.progress.extend(carts.len());
-        for cart in carts {
-            let give_back = give_back(self.client, vec![(cart, Quantities::new())]);
-            self.start(None, give_back).await?;
+    async fn end(&mut self, ending: Ending) -> Result<(), ClientError> {
+        let what = match ending {
+            Ending::StayHeld => return Ok(()),
+            Ending::Release => "orders released",
+            Ending::Ship => "orders shipped",
+        };
+        let (client, orders) = (self.client, self.carts.held().cloned().collect::<Vec<HeldCart>>());
+        self.progress = Progress::new(what, orders.len());
+        for order in orders {
+            let work = match ending {
+                Ending::Ship => effects::ship(client, order).boxed(),
+                _ => give_back(client, vec![Part::all(order)]).boxed(),
+            };
+            self.start(None, work).await?;
         }
-        self.settle_until(|replay| replay.in_flight.is_empty()).await
+        self.settle_until(|replay| replay.in_flight.is_empty()).await?;
+        self.progress.finish();
+        Ok(())
     }
 
     /// Adds to what is in flight, as soon as there is room.
@@ -129,7 +144,7 @@ impl<'a> Replay<'a> {
         }
         for timed in done.effects {
             self.tally.count(&timed);
-            self.held.apply(timed.effect);
+            self.carts.apply(timed.effect);
         }
         self.progress.step();
     }
@@ -144,18 +159,10 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// A cart that keeps some of its items is reserved again with these, one that keeps none is released.
-async fn give_back(
-    client: &InventoryClient,
-    changes: Vec<(HeldCart, Quantities)>,
-) -> Result<Vec<Timed>, ClientError> {
-    let mut effects = Vec::with_capacity(changes.len());
-    for (cart, remaining) in changes {
-        effects.push(if remaining.is_empty() {
-            effects::release(client, cart, ReleaseReason::OrderCancelled).await?
-        } else {
-            effects::shrink(client, cart, remaining).await?
-        });
+async fn give_back(client: &InventoryClient, parts: Vec<Part>) -> Result<Vec<Timed>, ClientError> {
+    let mut effects = Vec::with_capacity(parts.len());
+    for part in parts {
+        effects.push(effects::release(client, part).await?);
     }
     Ok(effects)
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     books::{Levels, Mismatch},
-    carts::{Quantities, units},
+    carts::{Totals, units},
     invoices::DataSet,
     tally::{Tally, percentile},
 };
@@ -18,7 +18,7 @@ const LISTED: usize = 20;
 pub struct Summary<'a> {
     pub data: &'a DataSet,
     pub tally: &'a Tally,
-    pub held: &'a Quantities,
+    pub totals: &'a Totals,
     pub before: &'a Levels,
     pub mismatches: &'a [Mismatch],
 }
@@ -48,9 +48,20 @@ impl Summary<'_> {
     fn give_backs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tally = self.tally;
         row(f, "released", tally.released, "carts given back as a whole")?;
-        row(f, "replaced", tally.replaced, "carts reserved again with what remains")?;
+        row(f, "reduced", tally.reduced, "carts that gave back a part")?;
         row(f, "units given back", tally.units_given_back, "")?;
-        row(f, "units held", units(self.held), "reserved less given back")
+        self.shipments(f)?;
+        row(f, "units held", units(&self.totals.held), "reserved less given back and shipped")
+    }
+
+    fn shipments(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tally = self.tally;
+        if tally.shipments == 0 {
+            return Ok(());
+        }
+        let shipments = format!("orders, in {} shipments", HumanCount(tally.shipments));
+        row(f, "shipped", tally.shipped, &shipments)?;
+        row(f, "units shipped", units(&self.totals.shipped), "no longer on hand")
     }
 
     fn left_out(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

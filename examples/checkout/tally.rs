@@ -20,7 +20,10 @@ pub struct Tally {
     pub unmatched: u64,
     pub unmatched_units: u64,
     pub released: u64,
-    pub replaced: u64,
+    pub reduced: u64,
+    pub shipments: u64,
+    /// Orders with their last shipment.
+    pub shipped: u64,
     pub units_reserved: u64,
     pub units_given_back: u64,
     pub refused: Vec<String>,
@@ -49,14 +52,14 @@ impl Tally {
                 self.short += short;
                 self.latencies.push(timed.latency);
             }
-            Effect::Replaced { from, to } => {
-                self.replaced += 1;
-                self.units_given_back += units(&from.items) - units(&to.items);
-                self.latencies.push(timed.latency);
+            Effect::Released(part) => {
+                self.released += u64::from(part.is_all());
+                self.reduced += u64::from(!part.is_all());
+                self.units_given_back += units(&part.items);
             }
-            Effect::Released(cart) => {
-                self.released += 1;
-                self.units_given_back += units(&cart.items);
+            Effect::Shipped(part) => {
+                self.shipments += 1;
+                self.shipped += u64::from(part.is_all());
             }
             Effect::GivenUp => self.given_up += 1,
             Effect::Refused(what) => self.refused.push(what.clone()),

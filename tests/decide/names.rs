@@ -18,6 +18,11 @@ pub fn numbered(letter: char, number: usize) -> Uuid {
     Uuid::from_u64_pair(u64::from(u32::from(letter)), number as u64)
 }
 
+/// The number in a name.
+pub fn number(id: Uuid) -> usize {
+    usize::try_from(id.as_u64_pair().1).unwrap_or(usize::MAX)
+}
+
 /// The name of an identifier.
 pub fn name(id: Uuid) -> String {
     let (letter, number) = id.as_u64_pair();

@@ -1,12 +1,13 @@
-//! A step of a history as text:
+//! A command as text:
 //!
 //! ```text
 //! reserve C1 P1x2 P2x1 id=R1 order=O1 hold=30 msg=M1
 //! release R1 why=EXPIRED msg=M2
-//! consume C1
+//! release R1 P1x1
+//! consume R1
+//! consume R1 P1x1
+//! extend R1 hold=60
 //! ```
-//!
-//! `consume` is what no command does yet: the stock of the cart's live hold leaves the house.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
@@ -14,27 +15,29 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use inventory_service::domain::{
-    CartId, Command, IdempotencyKey, Item, Items, OrderId, Outcome, ProductId, Refusal, Release,
-    ReleaseReason, Request, ReservationId, Reserve, Reserved, Shortfall, Unavailable, UnavailableReason,
+    CartId, Command, Consume, Extend, IdempotencyKey, Item, Items, OrderId, ProductId, Release,
+    ReleaseReason, Request, ReservationId, Reserve,
 };
 
-use super::names::{name, numbered, second, uuid};
+use super::names::{name, numbered, uuid};
 
-/// What happens, and the `message_id` of the command that makes it happen.
+/// A command, and its `message_id`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Step {
     pub action: Action,
     pub message_id: Option<String>,
 }
 
+/// What a command asks for, with its lines as the sender wrote them.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Action {
     Reserve(Ask),
-    Release { reservation: ReservationId, reason: Option<ReleaseReason> },
-    Consume(CartId),
+    Release { reservation: ReservationId, part: Option<Vec<Item>>, reason: Option<ReleaseReason> },
+    Consume { reservation: ReservationId, part: Option<Vec<Item>> },
+    Extend { reservation: ReservationId, hold_seconds: u32 },
 }
 
-/// A reserve with its lines as the sender wrote them.
+/// A reserve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     pub cart: CartId,
@@ -45,21 +48,18 @@ pub struct Ask {
 }
 
 impl Step {
-    /// The request at this position of a history, counted from 1; nothing where the step is no command.
-    pub fn request(&self, position: usize) -> Option<Request> {
-        let command = match &self.action {
-            Action::Reserve(ask) => Command::Reserve(ask.command()),
-            Action::Release { reservation, reason } => {
-                Command::Release(Release { reservation: *reservation, reason: *reason })
-            }
-            Action::Consume(_) => return None,
-        };
+    /// The request at this position of a history, counted from 1.
+    pub fn request(&self, position: usize) -> Request {
         let key = self.message_id.as_ref().map(|message_id| IdempotencyKey {
             message_id: message_id.as_bytes().to_vec(),
             body_hash: self.body_hash(),
         });
-        let fresh_reservation = ReservationId(numbered('N', position));
-        Some(Request { command, key, fresh_reservation, answer_id: numbered('A', position) })
+        Request {
+            command: self.action.command(),
+            key,
+            fresh_reservation: ReservationId(numbered('N', position)),
+            answer_id: numbered('A', position),
+        }
     }
 
     /// What the message says, without its `message_id`.
@@ -76,16 +76,33 @@ impl Step {
     }
 }
 
-impl Ask {
-    fn command(&self) -> Reserve {
-        Reserve {
-            cart: self.cart,
-            order: self.order,
-            reservation: self.reservation,
-            hold_seconds: self.hold_seconds,
-            items: Items::add_up(self.lines.iter().copied()),
+impl Action {
+    fn command(&self) -> Command {
+        match self {
+            Self::Reserve(ask) => Command::Reserve(Reserve {
+                cart: ask.cart,
+                order: ask.order,
+                reservation: ask.reservation,
+                hold_seconds: ask.hold_seconds,
+                items: added_up(&ask.lines),
+            }),
+            Self::Release { reservation, part, reason } => Command::Release(Release {
+                reservation: *reservation,
+                items: part.as_deref().map(added_up),
+                reason: *reason,
+            }),
+            Self::Consume { reservation, part } => {
+                Command::Consume(Consume { reservation: *reservation, items: part.as_deref().map(added_up) })
+            }
+            Self::Extend { reservation, hold_seconds } => {
+                Command::Extend(Extend { reservation: *reservation, hold_seconds: *hold_seconds })
+            }
         }
     }
+}
+
+fn added_up(lines: &[Item]) -> Items {
+    Items::add_up(lines.iter().copied())
 }
 
 impl fmt::Display for Step {
@@ -105,10 +122,16 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reserve(ask) => ask.fmt(f),
-            Self::Release { reservation, reason } => {
-                write!(f, "release {}{}", name(reservation.0), option(" why=", reason.map(reason_name)))
+            Self::Release { reservation, part, reason } => {
+                let why = option(" why=", reason.map(reason_name));
+                write!(f, "release {}{}{why}", name(reservation.0), lines(part.iter().flatten()))
             }
-            Self::Consume(cart) => write!(f, "consume {}", name(cart.0)),
+            Self::Consume { reservation, part } => {
+                write!(f, "consume {}{}", name(reservation.0), lines(part.iter().flatten()))
+            }
+            Self::Extend { reservation, hold_seconds } => {
+                write!(f, "extend {} hold={hold_seconds}", name(reservation.0))
+            }
         }
     }
 }
@@ -139,7 +162,7 @@ const REASONS: [(ReleaseReason, &str); 3] = [
     (ReleaseReason::Expired, "EXPIRED"),
 ];
 
-pub fn reason_name(reason: ReleaseReason) -> &'static str {
+fn reason_name(reason: ReleaseReason) -> &'static str {
     REASONS.into_iter().find(|(known, _)| *known == reason).map_or("?", |(_, name)| name)
 }
 
@@ -148,27 +171,37 @@ impl FromStr for Step {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let value = |label: &str| words.iter().find_map(|word| word.strip_prefix(label));
-        let [verb, subject, ..] = words[..] else { return Err(format!("not a step: {text}")) };
-        let action = match verb {
-            "reserve" => Action::Reserve(Ask {
-                cart: CartId(uuid(subject)),
-                reservation: value("id=").map(|id| ReservationId(uuid(id))),
-                order: value("order=").map(|id| OrderId(uuid(id))),
-                hold_seconds: value("hold=").and_then(|seconds| seconds.parse().ok()),
-                lines: words[2..].iter().filter_map(|word| line(word)).collect(),
-            }),
-            "release" => Action::Release {
-                reservation: ReservationId(uuid(subject)),
-                reason: value("why=").and_then(reason_of),
-            },
-            "consume" => Action::Consume(CartId(uuid(subject))),
-            _ => return Err(format!("not a step: {text}")),
-        };
-        let step = Self { action, message_id: value("msg=").map(ToOwned::to_owned) };
+        let action = action(&words).ok_or_else(|| format!("not a command: {text}"))?;
+        let step = Self { action, message_id: value(&words, "msg=").map(ToOwned::to_owned) };
         // A word that was passed over would be a test of something else.
         if step.to_string() == words.join(" ") { Ok(step) } else { Err(format!("{text} was read as {step}")) }
     }
+}
+
+fn action(words: &[&str]) -> Option<Action> {
+    let [verb, subject, rest @ ..] = words else { return None };
+    let lines: Vec<Item> = rest.iter().filter_map(|word| line(word)).collect();
+    let hold_seconds = value(words, "hold=").and_then(|seconds| seconds.parse().ok());
+    let subject = uuid(subject);
+    let reservation = ReservationId(subject);
+    let part = (!lines.is_empty()).then(|| lines.clone());
+    Some(match *verb {
+        "reserve" => Action::Reserve(Ask {
+            cart: CartId(subject),
+            reservation: value(words, "id=").map(|id| ReservationId(uuid(id))),
+            order: value(words, "order=").map(|id| OrderId(uuid(id))),
+            hold_seconds,
+            lines,
+        }),
+        "release" => Action::Release { reservation, part, reason: value(words, "why=").and_then(reason_of) },
+        "consume" => Action::Consume { reservation, part },
+        "extend" => Action::Extend { reservation, hold_seconds: hold_seconds? },
+        _ => return None,
+    })
+}
+
+fn value<'a>(words: &[&'a str], label: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(label))
 }
 
 fn line(word: &str) -> Option<Item> {
@@ -178,68 +211,4 @@ fn line(word: &str) -> Option<Item> {
 
 fn reason_of(name: &str) -> Option<ReleaseReason> {
     REASONS.into_iter().find(|(_, known)| *known == name).map(|(reason, _)| reason)
-}
-
-/// What a command was told, whoever told it.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Told {
-    /// Decided now.
-    New(Outcome),
-    /// What the command was told already that has this position in the history.
-    Again(usize, Outcome),
-    /// The `message_id` belongs to another command.
-    MessageIdReused,
-}
-
-impl fmt::Display for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::New(outcome) => f.write_str(&outcome_text(outcome)),
-            Self::Again(position, outcome) => write!(f, "again as {position}: {}", outcome_text(outcome)),
-            Self::MessageIdReused => f.write_str("MESSAGE_ID_REUSED"),
-        }
-    }
-}
-
-impl fmt::Debug for Told {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-fn outcome_text(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Reserved(reserved) => reserved_text(reserved),
-        Outcome::Unavailable(unavailable) => unavailable_text(unavailable),
-        Outcome::Released(id) => format!("released {}", name(id.0)),
-        Outcome::Refused(Refusal::ReservationNotFound(id)) => format!("RESERVATION_NOT_FOUND {}", name(id.0)),
-        Outcome::Refused(Refusal::ReservationConsumed(id)) => format!("RESERVATION_CONSUMED {}", name(id.0)),
-        Outcome::Refused(Refusal::ReservationIdReused(id)) => format!("RESERVATION_ID_REUSED {}", name(id.0)),
-    }
-}
-
-fn reserved_text(reserved: &Reserved) -> String {
-    let Reserved { reservation, order, cart, items, reserved_at, expires_at } = reserved;
-    let since = second(*reserved_at);
-    let (until, order) =
-        (option(" until=", expires_at.map(second)), option(" order=", order.map(|id| name(id.0))));
-    format!(
-        "reserved {} {}{} since={since}{until}{order}",
-        name(reservation.0),
-        name(cart.0),
-        lines(items.iter())
-    )
-}
-
-fn unavailable_text(unavailable: &Unavailable) -> String {
-    let Unavailable { order, cart, shortfalls, reason, checked_at } = unavailable;
-    let reason = match reason {
-        UnavailableReason::InsufficientStock => "",
-        UnavailableReason::ReleasedBefore => " RELEASED_BEFORE",
-    };
-    let short =
-        |short: &Shortfall| format!(" {}:{}>{}", name(short.product.0), short.requested, short.available);
-    let short = shortfalls.iter().map(short).collect::<Vec<_>>().concat();
-    let (at, order) = (second(*checked_at), option(" order=", order.map(|id| name(id.0))));
-    format!("unavailable {}{reason}{short} at={at}{order}", name(cart.0))
 }

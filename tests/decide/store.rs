@@ -1,23 +1,35 @@
 //! A database in memory, as strict as the one in `migrations`: a transaction loads what
-//! `batch::transaction` loads, and writes what the changes say, nothing else.
+//! `batch::bookkeeper` loads, and writes what the changes say, nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use inventory_service::domain::{
-    Amendment, Books, CartId, Changes, Command, Decision, EndReason, Hold, Known, Outcome, ProductId, Repeat,
-    Request, Reservation, ReservationId, State, StockLevel, decide,
+    Availability, Books, CartId, Changes, Command, Decision, Event, Item, Known, Movement, Outcome,
+    ProductId, Repeat, Request, Reservation, ReservationId, State, StockLevel, decide, lapse, time_of,
 };
 
-use super::names::{name, second};
-use super::step::{Told, lines, option};
+use super::names::{at, name, number};
+use super::row::{Row, check_successor};
+use super::told::Told;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Store {
-    stock: BTreeMap<ProductId, StockLevel>,
-    reservations: BTreeMap<ReservationId, Reservation>,
-    amendments: Vec<Amendment>,
+    pub stock: BTreeMap<ProductId, StockLevel>,
+    pub deliveries: Vec<Delivery>,
+    pub movements: Vec<Movement>,
+    /// The events of stock, in the order of the outbox.
+    pub availabilities: Vec<Availability>,
+    reservations: BTreeMap<ReservationId, Row>,
     outcomes: BTreeMap<Vec<u8>, Record>,
+}
+
+/// So many units came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    pub product: ProductId,
+    pub units: u64,
+    pub at: DateTime<Utc>,
 }
 
 /// How a command was answered: `A7` answered the command at position 7.
@@ -28,72 +40,103 @@ struct Record {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Answer {
+pub struct Answer {
     position: usize,
     outcome: Outcome,
 }
 
 impl Store {
     pub fn with_stock(stock: impl IntoIterator<Item = (ProductId, u64)>) -> Self {
-        let level = |on_hand| StockLevel { on_hand, reserved: 0 };
-        let stock = stock.into_iter().map(|(product, on_hand)| (product, level(on_hand))).collect();
-        Self { stock, ..Self::default() }
+        let mut store = Self::default();
+        for (product, units) in stock {
+            store.deliver(product, units, at(-1));
+        }
+        store
     }
 
-    /// One transaction.
+    /// Units come in, as `inventory stock adjust` books them.
+    pub fn deliver(&mut self, product: ProductId, units: u64, at: DateTime<Utc>) {
+        self.deliveries.push(Delivery { product, units, at });
+        let level = self.stock.entry(product).or_default();
+        level.on_hand += units;
+        let available = level.available();
+        if (level.version % 2 == 1) != (available > 0) {
+            level.version += 1;
+            self.availabilities.push(Availability { product, available, version: level.version, at });
+        }
+    }
+
+    /// One transaction; begun anew with the lapsed holds that may give back what falls short.
     pub fn transact(&mut self, requests: &[Request], now: DateTime<Utc>) -> Vec<Told> {
-        let before = self.clone();
-        let mut books = self.load(requests);
-        let decisions = decide(&mut books, requests, now);
+        let mut lapsed = BTreeSet::new();
+        let (books, decisions) = loop {
+            let locked = self.locked(requests, &lapsed);
+            let missed_by = Missing { locked: &locked, until: time_of(requests.len(), now) };
+            let mut books = self.open(requests, &locked);
+            let decisions = decide(&mut books, requests, now);
+            let missed = self.missed(&decisions, &missed_by);
+            if missed.is_empty() {
+                break (books, decisions);
+            }
+            lapsed.extend(missed);
+        };
         self.write(books.into_changes());
         let told = self.keep(requests, &decisions);
+        self.publish(&told);
         self.check_balance();
-        self.check_history(&before);
         told
     }
 
-    /// The stock of the cart's live hold leaves the house.
-    pub fn consume(&mut self, cart: CartId, now: DateTime<Utc>) {
-        let live = self
-            .reservations
-            .values_mut()
-            .find(|r| is_live(r) && r.hold.as_ref().is_some_and(|h| h.cart == cart));
-        let Some(Reservation { hold: Some(hold), state, .. }) = live else { return };
-        *state = State::Consumed { at: now };
-        for item in hold.items.iter() {
-            if let Some(level) = self.stock.get_mut(&item.product) {
-                level.on_hand -= item.quantity;
-                level.reserved -= item.quantity;
-            }
-        }
+    /// Gives back the first holds that have lapsed, up to `limit`, in a transaction of its own.
+    pub fn sweep(&mut self, limit: usize, now: DateTime<Utc>) -> Told {
+        let end = |reservation: &Reservation| reservation.hold.as_ref().and_then(|hold| hold.expires_at);
+        let mut due: Vec<Reservation> = self.reservations().filter(|r| is_due(r, now)).collect();
+        due.sort_unstable_by_key(|reservation| (end(reservation), reservation.id));
+        due.truncate(limit);
+        let mut books = self.open(&[], &due);
+        let told = Told::Swept(lapse(&mut books, now));
+        self.write(books.into_changes());
+        self.publish(std::slice::from_ref(&told));
         self.check_balance();
+        told
     }
 
-    /// As `batch::transaction` does it: the named reservations and the live holds of the named carts, the
-    /// stock of the products that are asked for or held by one of these.
-    fn load(&self, requests: &[Request]) -> Books<Answer> {
-        let (mut ids, mut carts, mut products) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    pub fn reservations(&self) -> impl Iterator<Item = Reservation> {
+        self.reservations.iter().map(|(id, row)| row.reservation(*id))
+    }
+
+    /// The named reservations, and the live holds of the named carts.
+    fn locked(&self, requests: &[Request], lapsed: &BTreeSet<ReservationId>) -> Vec<Reservation> {
+        let (mut ids, mut carts) = (lapsed.clone(), BTreeSet::new());
         for request in requests {
             match &request.command {
                 Command::Reserve(reserve) => {
                     ids.extend(reserve.reservation);
                     carts.insert(reserve.cart);
-                    products.extend(reserve.items.iter().map(|item| item.product));
                 }
-                Command::Release(release) => {
-                    ids.insert(release.reservation);
-                }
+                Command::Release(release) => _ = ids.insert(release.reservation),
+                Command::Consume(consume) => _ = ids.insert(consume.reservation),
+                Command::Extend(extend) => _ = ids.insert(extend.reservation),
             }
         }
-        let is_of_cart = |hold: &Hold| carts.contains(&hold.cart);
-        let is_asked =
-            |r: &&Reservation| ids.contains(&r.id) || is_live(r) && r.hold.as_ref().is_some_and(is_of_cart);
-        let reservations: Vec<Reservation> = self.reservations.values().filter(is_asked).cloned().collect();
-        let held = reservations.iter().filter(|r| is_live(r)).filter_map(|r| r.hold.as_ref());
-        products.extend(held.flat_map(|hold| hold.items.iter().map(|item| item.product)));
-        let stock =
-            self.stock.iter().filter(|(product, _)| products.contains(product)).map(|(p, l)| (*p, *l));
-        Books::open(stock, reservations, self.look_up(requests))
+        let is_locked = |(id, row): &(&ReservationId, &Row)| {
+            ids.contains(id) || row.live_cart().is_some_and(|cart| carts.contains(&cart))
+        };
+        self.reservations.iter().filter(is_locked).map(|(id, row)| row.reservation(*id)).collect()
+    }
+
+    /// With the stock of what is asked for, and of what these reservations may give back or take again.
+    fn open(&self, requests: &[Request], locked: &[Reservation]) -> Books<Answer> {
+        let asked = requests.iter().filter_map(|request| match &request.command {
+            Command::Reserve(reserve) => Some(reserve.items.iter()),
+            _ => None,
+        });
+        let mut products: BTreeSet<ProductId> = asked.flatten().map(|item| item.product).collect();
+        let open = locked.iter().filter(|r| is_live(r) || r.state.is_lapsed());
+        let open = open.filter_map(|r| r.hold.as_ref()).map(|hold| hold.lines.open());
+        products.extend(open.flat_map(|items| items.iter().map(|item| item.product).collect::<Vec<_>>()));
+        let stock = products.iter().filter_map(|product| Some((*product, *self.stock.get(product)?)));
+        Books::open(stock, locked.iter().cloned(), self.look_up(requests))
     }
 
     fn look_up(&self, requests: &[Request]) -> Vec<(Vec<u8>, Known<Answer>)> {
@@ -106,30 +149,57 @@ impl Store {
         keys.into_iter().filter_map(record).collect()
     }
 
-    /// In the order of `batch::transaction`, each row held against the constraints at once.
+    /// Lapsed holds, not locked yet, of products that fall short for somebody.
+    fn missed(&self, decisions: &[Decision<Answer>], missing: &Missing<'_>) -> Vec<ReservationId> {
+        let short = decisions.iter().filter_map(|decision| match decision {
+            Decision::New(done) => Some(done.outcome.shortfalls()),
+            _ => None,
+        });
+        let short: BTreeSet<ProductId> = short.flatten().map(|shortfall| shortfall.product).collect();
+        if short.is_empty() {
+            return Vec::new();
+        }
+        let has_short = |r: &Reservation| {
+            r.hold.iter().flat_map(|hold| hold.lines.iter()).any(|line| short.contains(&line.product))
+        };
+        let is_locked = |r: &Reservation| missing.locked.iter().any(|locked| locked.id == r.id);
+        let missed =
+            self.reservations().filter(|r| is_due(r, missing.until) && has_short(r) && !is_locked(r));
+        missed.map(|reservation| reservation.id).collect()
+    }
+
+    /// In the order of `batch::bookkeeper`, each row held against the constraints at once.
     fn write(&mut self, changes: Changes) {
         for (product, changed) in changes.stock {
             let level = self.stock.get_mut(&product).unwrap_or_else(|| panic!("UPDATE of no row of stock"));
-            level.reserved = changed.reserved;
+            assert!(changed.reserved <= changed.on_hand, "stock_available_not_negative");
+            *level = changed;
         }
         for reservation in changes.updated {
-            assert!(self.reservations.contains_key(&reservation.id), "UPDATE of no row of reservation");
-            self.put(reservation);
+            let former = self.reservations.get(&reservation.id).map(|row| row.reservation(reservation.id));
+            let former = former.unwrap_or_else(|| panic!("UPDATE of no row of reservation"));
+            check_successor(&former, &reservation);
+            self.put(&reservation);
         }
         for reservation in changes.inserted {
             assert!(!self.reservations.contains_key(&reservation.id), "reservation_pkey");
-            self.put(reservation);
+            self.put(&reservation);
         }
-        self.amendments.extend(changes.amendments);
+        for movement in changes.movements {
+            let is_positive = |item: &Item| item.quantity > 0;
+            assert!(movement.items.iter().all(is_positive), "reservation_movement_quantities_positive");
+            assert!(!movement.items.is_empty(), "a movement of nothing");
+            self.movements.push(movement);
+        }
     }
 
-    fn put(&mut self, reservation: Reservation) {
-        let early_release = matches!(reservation.state, State::Released { .. });
-        assert!(reservation.hold.is_some() || early_release, "reservation_complete_or_early_release");
-        self.reservations.insert(reservation.id, reservation);
-        let live: Vec<CartId> = self.live_holds().map(|hold| hold.cart).collect();
+    fn put(&mut self, reservation: &Reservation) {
+        let row = Row::of(reservation);
+        assert_eq!(row.reservation(reservation.id), *reservation, "what is read is what was written");
+        self.reservations.insert(reservation.id, row);
+        let live: Vec<CartId> = self.reservations.values().filter_map(Row::live_cart).collect();
         let carts: BTreeSet<&CartId> = live.iter().collect();
-        assert_eq!(live.len(), carts.len(), "reservation_live_hold_of_cart");
+        assert_eq!(live.len(), carts.len(), "reservation_live_hold_of_cart: {}", name(reservation.id.0));
     }
 
     /// Keeps the new outcomes under their keys, and says what each command was told.
@@ -137,8 +207,8 @@ impl Store {
         assert_eq!(requests.len(), decisions.len());
         let mut told = Vec::new();
         for (request, decision) in requests.iter().zip(decisions) {
-            if let (Decision::New(outcome), Some(key)) = (decision, &request.key) {
-                let answer = Answer { position: position(request), outcome: outcome.clone() };
+            if let (Decision::New(done), Some(key)) = (decision, &request.key) {
+                let answer = Answer { position: position(request), outcome: done.outcome.clone() };
                 let record = Record { body_hash: key.body_hash, answer };
                 let former = self.outcomes.insert(key.message_id.clone(), record);
                 assert_eq!(former, None, "command_outcome_pkey");
@@ -148,112 +218,40 @@ impl Store {
         told
     }
 
-    fn live_holds(&self) -> impl Iterator<Item = &Hold> {
-        self.reservations.values().filter(|r| is_live(r)).filter_map(|r| r.hold.as_ref())
-    }
-
-    /// What `inventory verify` checks: never below zero, and reserved is what the live holds have taken.
-    fn check_balance(&self) {
-        let mut held: BTreeMap<ProductId, u64> = BTreeMap::new();
-        for item in self.live_holds().flat_map(|hold| hold.items.iter()) {
-            *held.entry(item.product).or_default() += item.quantity;
-        }
-        for (product, level) in &self.stock {
-            let held = held.remove(product).unwrap_or(0);
-            assert!(level.reserved <= level.on_hand, "{} is oversold: {level:?}", name(product.0));
-            assert_eq!(level.reserved, held, "reserved of {}", name(product.0));
-        }
-        assert!(held.is_empty(), "held, but not known: {held:?}");
-    }
-
-    /// Facts are only added to, final states are final, and a hold never ends earlier than was promised.
-    fn check_history(&self, before: &Self) {
-        assert!(self.amendments.starts_with(&before.amendments), "an amendment was changed");
-        for (product, level) in &before.stock {
-            assert_eq!(self.stock[product].on_hand, level.on_hand, "on hand of {}", name(product.0));
-        }
-        for (id, former) in &before.reservations {
-            let now = &self.reservations[id];
-            match (&former.hold, &now.hold) {
-                (Some(old), Some(new)) if is_live(former) => {
-                    assert_eq!(old.cart, new.cart, "the cart of {}", name(id.0));
-                    assert!(!is_earlier(new.expires_at, old.expires_at), "the end of {}", name(id.0));
-                    self.check_amended(*id, old, new, before.amendments.len());
-                }
-                _ => assert_eq!(former, now, "final states are final"),
-            }
-        }
-    }
-
-    /// What a hold consisted of before stays known where it was changed under its id.
-    fn check_amended(&self, id: ReservationId, old: &Hold, new: &Hold, known: usize) {
-        let first = self.amendments[known..].iter().find(|amendment| amendment.reservation == id);
-        match first {
-            None => assert!(old.items.same_as(&new.items), "the items of {} changed untold", name(id.0)),
-            Some(first) => {
-                assert_eq!(first.former_items, old.items, "the former items of {}", name(id.0));
-                assert_eq!(first.former_reserved_at, old.reserved_at, "the former items of {}", name(id.0));
-                assert!(first.amended_at >= old.reserved_at, "the amendment of {}", name(id.0));
-            }
-        }
-    }
-
-    /// The books as the stories quote them: `P1 2/5` are 2 reserved of 5 on hand.
-    pub fn lines(&self) -> Vec<String> {
-        let stock = self
-            .stock
-            .iter()
-            .map(|(id, level)| format!("{} {}/{}", name(id.0), level.reserved, level.on_hand));
-        let reservations = self.reservations.values().map(|r| match (&r.hold, r.state) {
-            (Some(hold), State::Held) => held_line(r.id, hold),
-            (_, state) => format!("{} {}", name(r.id.0), end_of(state)),
-        });
-        stock.chain(reservations).collect()
+    fn publish(&mut self, told: &[Told]) {
+        let events = told.iter().flat_map(Told::aside).map(|happening| happening.event);
+        self.availabilities.extend(events.filter_map(|event| match event {
+            Event::Availability(availability) => Some(availability),
+            _ => None,
+        }));
     }
 }
 
-fn held_line(id: ReservationId, hold: &Hold) -> String {
-    let items = lines(hold.items.iter());
-    let until = option(" until=", hold.expires_at.map(second));
-    let order = option(" order=", hold.order.map(|id| name(id.0)));
-    format!("{} HELD {}{items}{until}{order}", name(id.0), name(hold.cart.0))
+/// What could help, and is not locked.
+struct Missing<'a> {
+    locked: &'a [Reservation],
+    until: DateTime<Utc>,
 }
 
-fn end_of(state: State) -> &'static str {
-    match state {
-        State::Held => "HELD",
-        State::Consumed { .. } => "CONSUMED",
-        State::Released { reason: None, .. } => "RELEASED",
-        State::Released { reason: Some(EndReason::CheckoutFailed), .. } => "RELEASED CHECKOUT_FAILED",
-        State::Released { reason: Some(EndReason::OrderCancelled), .. } => "RELEASED ORDER_CANCELLED",
-        State::Released { reason: Some(EndReason::Expired), .. } => "RELEASED EXPIRED",
-        State::Released { reason: Some(EndReason::Superseded), .. } => "RELEASED SUPERSEDED",
-    }
-}
-
-fn is_live(reservation: &Reservation) -> bool {
+pub fn is_live(reservation: &Reservation) -> bool {
     reservation.state == State::Held
 }
 
-/// No end is the latest.
-fn is_earlier(end: Option<DateTime<Utc>>, than: Option<DateTime<Utc>>) -> bool {
-    match (end, than) {
-        (Some(end), Some(than)) => end < than,
-        (Some(_), None) => true,
-        (None, _) => false,
-    }
+fn is_due(reservation: &Reservation, now: DateTime<Utc>) -> bool {
+    let end = reservation.hold.as_ref().and_then(|hold| hold.expires_at);
+    is_live(reservation) && end.is_some_and(|end| end <= now)
 }
 
 fn position(request: &Request) -> usize {
-    usize::try_from(request.answer_id.as_u64_pair().1).unwrap_or(usize::MAX)
+    number(request.answer_id)
 }
 
 fn told_by(decision: &Decision<Answer>, requests: &[Request], decisions: &[Decision<Answer>]) -> Told {
     match decision {
-        Decision::New(outcome) => Told::New(outcome.clone()),
+        Decision::New(done) => Told::New(done.clone()),
         Decision::Repeated(Repeat::Recorded(answer)) => Told::Again(answer.position, answer.outcome.clone()),
         Decision::Repeated(Repeat::OfRequest(index)) => match &decisions[*index] {
-            Decision::New(outcome) => Told::Again(position(&requests[*index]), outcome.clone()),
+            Decision::New(done) => Told::Again(position(&requests[*index]), done.outcome.clone()),
             other => panic!("a repetition of {other:?}, which is no answer of its own"),
         },
         Decision::MessageIdReused => Told::MessageIdReused,

@@ -47,6 +47,13 @@ impl Load {
         let confirmed = self.confirmed.wait_for(|confirmed| *confirmed >= count);
         within(&format!("{count} confirmed carts"), confirmed).await.unwrap();
     }
+
+    /// Waits for its end; gives the carts.
+    async fn end(mut self) -> Vec<Message> {
+        self.confirmed(CARTS).await;
+        self.sender.await.unwrap();
+        self.carts
+    }
 }
 
 async fn send_all(url: String, names: Names, carts: Vec<Message>, count: watch::Sender<usize>) {
@@ -82,6 +89,17 @@ fn assert_one_outcome_each(events: &[Received], carts: &[Message]) {
     }
     let unanswered = carts.iter().filter(|cart| !outcomes.contains_key(cart.id())).count();
     assert_eq!((unanswered, outcomes.len()), (0, carts.len()));
+}
+
+/// Demands that every cart holds what it asked for, once.
+async fn assert_every_cart_is_served(mut harness: Harness, product: Uuid, carts: &[Message]) {
+    let mut events = Vec::new();
+    for cart in carts {
+        events.push(harness.next_outcome_of(cart).await);
+    }
+    harness.assert_level(product, 1000 - CARTS as u64, CARTS as u64).await;
+    events.extend(harness.finish_after_an_outage().await);
+    assert_one_outcome_each(&events, carts);
 }
 
 /// Starts a service while a server is away, and that server after it.
@@ -121,15 +139,8 @@ async fn postgresql_goes_and_comes_back() {
 
     let mut load = Load::start(harness.site(), product);
     interrupt(&servers, Server::PostgreSql, &harness.services()[0], &mut load, "PostgreSQL").await;
-    load.confirmed(CARTS).await;
-    load.sender.await.unwrap();
-    let mut events = Vec::new();
-    for cart in &load.carts {
-        events.push(harness.next_outcome_of(cart).await);
-    }
-    harness.assert_level(product, 1000 - CARTS as u64, CARTS as u64).await;
-    events.extend(harness.finish_after_an_outage().await);
-    assert_one_outcome_each(&events, &load.carts);
+    let carts = load.end().await;
+    assert_every_cart_is_served(harness, product, &carts).await;
 }
 
 #[tokio::test]
@@ -146,15 +157,8 @@ async fn rabbitmq_goes_and_comes_back() {
 
     let mut load = Load::start(&site, product);
     interrupt(&servers, Server::RabbitMq, &service, &mut load, "RabbitMQ").await;
-    load.confirmed(CARTS).await;
-    load.sender.await.unwrap();
+    let carts = load.end().await;
     let client = Client::connect_to_durable_events(&site.servers.amqp_url, &site.names, "it-events").await;
-    let mut harness = Harness::with(client, Deployment { services: vec![service], site });
-    let mut events = Vec::new();
-    for cart in &load.carts {
-        events.push(harness.next_outcome_of(cart).await);
-    }
-    harness.assert_level(product, 1000 - CARTS as u64, CARTS as u64).await;
-    events.extend(harness.finish_after_an_outage().await);
-    assert_one_outcome_each(&events, &load.carts);
+    let harness = Harness::with(client, Deployment { services: vec![service], site });
+    assert_every_cart_is_served(harness, product, &carts).await;
 }

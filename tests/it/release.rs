@@ -86,23 +86,11 @@ async fn a_consumed_one_cannot_be_released() {
     let product = harness.product(5).await;
     let cart = Uuid::new_v4();
     let reservation = harness.reserve(cart, &[(product, 2)]).await.reservation();
-    consume(&harness, &reservation, product, 2).await;
+    harness.ask(Message::consume(&reservation)).await;
 
     harness.ask(Message::release(&reservation)).await.assert_problem("RESERVATION_CONSUMED", 409);
     harness.assert_level(product, 3, 0).await;
     // The cart may go on shopping.
     assert_ne!(harness.reserve(cart, &[(product, 1)]).await.reservation(), reservation);
     harness.finish().await;
-}
-
-/// The goods leave the house. There is no command for that yet, so the books are written by hand.
-async fn consume(harness: &Harness, reservation: &str, product: Uuid, quantity: u64) {
-    let sql = format!(
-        "UPDATE reservation SET state = 'CONSUMED', ended_at = now() WHERE reservation_id = '{reservation}';
-         UPDATE stock SET on_hand = on_hand - {quantity}, reserved = reserved - {quantity}
-         WHERE product_id = '{product}';
-         INSERT INTO stock_change (product_id, kind, quantity_delta, on_hand_after)
-         SELECT product_id, 'ADJUSTED', -{quantity}, on_hand FROM stock WHERE product_id = '{product}'"
-    );
-    harness.site().database.execute(&sql).await;
 }

@@ -88,10 +88,10 @@ async fn events_that_nobody_subscribed_to_can_still_be_looked_at() {
     let (client, names) = (&harness.client, harness.site().names.clone());
     assert_eq!(client.depth(&names.unrouted).await, 0, "somebody subscribed to all events so far");
 
-    let queue = client.events.queue.as_str();
+    let (queue, key) = (client.events.queue.as_str(), "inventory.reserved");
     client
         .channel
-        .queue_unbind(queue.into(), names.events.as_str().into(), "#".into(), FieldTable::default())
+        .queue_unbind(queue.into(), names.events.as_str().into(), key.into(), FieldTable::default())
         .await
         .unwrap();
     let command = Message::reserve(Uuid::new_v4(), &[(product, 1)]);
@@ -103,7 +103,7 @@ async fn events_that_nobody_subscribed_to_can_still_be_looked_at() {
     let bind = QueueBindOptions::default();
     client
         .channel
-        .queue_bind(queue.into(), names.events.as_str().into(), "#".into(), bind, FieldTable::default())
+        .queue_bind(queue.into(), names.events.as_str().into(), key.into(), bind, FieldTable::default())
         .await
         .unwrap();
     harness.reserve(Uuid::new_v4(), &[(product, 1)]).await.reservation();

@@ -30,6 +30,9 @@ pub struct ReserveInventory {
 pub struct ReleaseInventory {
     pub reservation_id: Uuid,
     pub reason: ReleaseReason,
+    /// Only so much; without it all that is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Item>>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -39,10 +42,36 @@ pub enum ReleaseReason {
     OrderCancelled,
 }
 
+/// The goods have left the house.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct GetStockLevel {
-    pub product_id: Uuid,
+pub struct ConsumeInventory {
+    pub reservation_id: Uuid,
+    /// Only so much; without it all that is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<Item>>,
+}
+
+/// The reply to a release or a consumption.
+#[derive(Debug, Deserialize)]
+pub struct Settled {
+    pub status: Status,
+}
+
+/// What a reservation is after the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Some of it is held still.
+    Held,
+    Released,
+    Consumed,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetStockLevels<'a> {
+    pub product_ids: &'a [Uuid],
 }
 
 /// Every valid `ReserveInventory` has exactly one outcome.
@@ -73,12 +102,18 @@ pub struct UnavailableItem {
     pub available: u64,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockLevels {
+    pub stock_levels: Vec<StockLevel>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StockLevel {
+    pub product_id: Uuid,
     pub available: u64,
-    /// Optional in the contract.
-    pub reserved: Option<u64>,
+    pub reserved: u64,
 }
 
 /// An RFC 9457 problem: why the service did not do what it was asked.
@@ -126,9 +161,26 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_and_a_missing_reserved_are_fine() -> Result<(), serde_json::Error> {
-        let level: StockLevel = serde_json::from_str(r#"{"productId":"x","available":7,"new":true}"#)?;
-        assert_eq!(level, StockLevel { available: 7, reserved: None });
+    fn a_release_of_all_names_no_items() -> Result<(), serde_json::Error> {
+        let command = ReleaseInventory {
+            reservation_id: Uuid::from_u128(5),
+            reason: ReleaseReason::CheckoutFailed,
+            items: None,
+        };
+        assert_eq!(
+            serde_json::to_value(&command)?,
+            serde_json::json!({
+                "reservationId": "00000000-0000-0000-0000-000000000005",
+                "reason": "CHECKOUT_FAILED",
+            })
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn unknown_fields_are_fine() -> Result<(), serde_json::Error> {
+        let reply: Settled = serde_json::from_str(r#"{"reservationId":"x","status":"HELD","new":true}"#)?;
+        assert_eq!(reply.status, Status::Held);
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
-"""Show a product's stock, reserve one unit of it, and give it back. Usage: checkout.py PRODUCT_ID
-AMQP_URL names the broker. Exits with 0 where the unit was reserved and released, otherwise with 1."""
+"""Show a product's stock, reserve one unit of it, extend the hold, show it, and give the unit back; with `ship` it
+leaves the house instead. Usage: checkout.py PRODUCT_ID [ship]
+AMQP_URL names the broker. Exits with 0 where the unit was reserved and released (or shipped), otherwise with 1."""
 import json
 import os
 import sys
@@ -54,19 +55,28 @@ class Inventory:
         raise TimeoutError(f"{message_type} {message_id}: no answer in {ATTEMPTS} attempts")
 
 
-def main(product_id):
+def main(product_id, ship):
     parameters = pika.URLParameters(AMQP_URL)
     parameters.blocked_connection_timeout = ANSWER_WITHIN
     with pika.BlockingConnection(parameters) as connection:
         inventory, reservation_id, outcome = Inventory(connection), str(uuid.uuid4()), None
         inventory.request(QUERIES, "get-stock-level", "GetStockLevel", {"productId": product_id})
         reserve = {"cartId": str(uuid.uuid4()), "reservationId": reservation_id,
+                   "holdSeconds": 600,  # a hold that is forgotten lapses by itself
                    "items": [{"productId": product_id, "quantity": 1}]}
         try:
             outcome = inventory.request(COMMANDS, "reserve-inventory", "ReserveInventory", reserve)
         except TimeoutError as error:  # held or not: the id is the sender's own, so the release settles it either way
             print(error, file=sys.stderr)
-        if outcome != "InventoryUnavailable":
+        if outcome == "InventoryReserved":
+            # What a payment page would do: from now on there is half an hour to pay.
+            extend = {"reservationId": reservation_id, "holdSeconds": 1800}
+            inventory.request(COMMANDS, "extend-hold", "ExtendHold", extend)
+            inventory.request(QUERIES, "get-reservation", "GetReservation", {"reservationId": reservation_id})
+        if outcome == "InventoryReserved" and ship:
+            # Sent when the goods have left the house, and not when they are paid.
+            inventory.request(COMMANDS, "consume-inventory", "ConsumeInventory", {"reservationId": reservation_id})
+        elif outcome != "InventoryUnavailable":
             release = {"reservationId": reservation_id, "reason": "CHECKOUT_FAILED"}
             inventory.request(COMMANDS, "release-inventory", "ReleaseInventory", release)
     return 0 if outcome == "InventoryReserved" else 1
@@ -74,6 +84,7 @@ def main(product_id):
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1]) if len(sys.argv) == 2 else __doc__)
+        usage_is_right = len(sys.argv) == 2 or sys.argv[2:] == ["ship"]
+        sys.exit(main(sys.argv[1], ship=len(sys.argv) == 3) if usage_is_right else __doc__)
     except (AMQPError, Refused, TimeoutError) as error:
         sys.exit(repr(error))

@@ -1,5 +1,6 @@
-// Shows a product's stock, reserves one unit of it, and gives it back. Usage: npm start PRODUCT_ID
-// AMQP_URL names the broker. Exits with 0 where the unit was reserved and released, otherwise with 1.
+// Shows a product's stock, reserves one unit of it, extends the hold, shows it, and gives the unit back; with `ship` it
+// leaves the house instead. Usage: npm start PRODUCT_ID [ship]
+// AMQP_URL names the broker. Exits with 0 where the unit was reserved and released (or shipped), otherwise with 1.
 import { randomUUID } from "node:crypto";
 import amqp, { type ChannelModel, type ConsumeMessage } from "amqplib";
 
@@ -49,18 +50,27 @@ async function openInventory(connection: ChannelModel) {
   };
 }
 
-async function main(productId: string): Promise<number> {
+async function main(productId: string, ship: boolean): Promise<number> {
   const connection = await amqp.connect(AMQP_URL, { timeout: ANSWER_WITHIN_MS });
   try {
     const request = await openInventory(connection);
     await request(QUERIES, "get-stock-level", "GetStockLevel", { productId });
     const reservationId = randomUUID();
-    const reserve = { cartId: randomUUID(), reservationId, items: [{ productId, quantity: 1 }] };
+    const items = [{ productId, quantity: 1 }];
+    const reserve = { cartId: randomUUID(), reservationId, holdSeconds: 600, items }; // forgotten, it lapses by itself
     const outcome = await request(COMMANDS, "reserve-inventory", "ReserveInventory", reserve).catch((error) => {
       if (!(error instanceof NoAnswer)) throw error;
       console.error(error.message); // held or not: the id is the sender's own, so the release settles it either way
     });
-    if (outcome !== "InventoryUnavailable")
+    if (outcome === "InventoryReserved") {
+      // What a payment page would do: from now on there is half an hour to pay.
+      await request(COMMANDS, "extend-hold", "ExtendHold", { reservationId, holdSeconds: 1_800 });
+      await request(QUERIES, "get-reservation", "GetReservation", { reservationId });
+    }
+    if (outcome === "InventoryReserved" && ship)
+      // Sent when the goods have left the house, and not when they are paid.
+      await request(COMMANDS, "consume-inventory", "ConsumeInventory", { reservationId });
+    else if (outcome !== "InventoryUnavailable")
       await request(COMMANDS, "release-inventory", "ReleaseInventory", { reservationId, reason: "CHECKOUT_FAILED" });
     return outcome === "InventoryReserved" ? 0 : 1;
   } finally {
@@ -68,6 +78,8 @@ async function main(productId: string): Promise<number> {
   }
 }
 
-const productId = process.argv[2];
-if (!productId) console.error("usage: npm start PRODUCT_ID");
-process.exitCode = productId ? await main(productId).catch((error) => (console.error(String(error)), 1)) : 1;
+const [productId, ship, ...more] = process.argv.slice(2);
+const understood = productId && (ship === undefined || ship === "ship") && more.length === 0;
+if (!understood) console.error("usage: npm start PRODUCT_ID [ship]");
+const report = (error: unknown) => (console.error(String(error)), 1);
+process.exitCode = understood ? await main(productId, ship === "ship").catch(report) : 1;

@@ -62,7 +62,7 @@ async fn every_code_is_told_and_dead_lettered() {
     let too_large = vec![b'x'; 1_048_577];
     let bad = [
         (reserve().with_body("[]"), "INVALID_MESSAGE", 400),
-        (reserve().with_kind("ConsumeInventory"), "UNSUPPORTED_TYPE", 400),
+        (reserve().with_kind("ReturnInventory"), "UNSUPPORTED_TYPE", 400),
         (reserve().with_kind("reserveinventory"), "UNSUPPORTED_TYPE", 400),
         (reserve().with_body(too_large), "MESSAGE_TOO_LARGE", 413),
         (reserve().with("reservationId", taken.as_str()), "RESERVATION_ID_REUSED", 409),

@@ -14,14 +14,27 @@ use super::names::Names;
 use super::received::Received;
 use super::{eventually_some, within};
 
+/// The keys of what reserves came to.
+const OUTCOMES: [&str; 2] = ["inventory.reserved", "inventory.unavailable"];
+
+/// The keys of what has become of holds.
+const MOVEMENTS: [&str; 2] = ["inventory.released", "inventory.consumed"];
+
+/// The keys of what has become of stock.
+const STOCK: [&str; 1] = ["stock.#"];
+
 /// A client that sends, and reads events, replies and dead letters.
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
     pub channel: Channel,
     pub names: Names,
-    /// Every event.
+    /// What reserves came to.
     pub events: Inbox,
+    /// What has become of holds: `InventoryReleased` and `InventoryConsumed`.
+    pub movements: Inbox,
+    /// `StockDepleted` and `StockReplenished`.
+    pub stock: Inbox,
     /// Answers to what names this queue in `reply_to`.
     pub replies: Inbox,
 }
@@ -30,21 +43,24 @@ impl Client {
     /// Connects to a broker where the service has declared its topology.
     pub async fn connect(amqp_url: &str, names: &Names) -> Self {
         let (connection, channel) = connect(amqp_url).await;
-        let queue = temporary_queue(&channel).await;
-        subscribe(&channel, &queue, names, "#").await;
-        Self::of(connection, channel, names, &queue).await
+        let outcomes = temporary_subscription(&channel, names, &OUTCOMES).await;
+        Self::of(connection, channel, names, &outcomes).await
     }
 
-    /// Connects, and reads the events from a queue that was declared by `declare_durable_events`.
+    /// Connects, and reads what reserves came to from a queue that was declared by `declare_durable_events`.
     pub async fn connect_to_durable_events(amqp_url: &str, names: &Names, queue: &str) -> Self {
         let (connection, channel) = connect(amqp_url).await;
         Self::of(connection, channel, names, queue).await
     }
 
-    async fn of(connection: Connection, channel: Channel, names: &Names, events: &str) -> Self {
+    async fn of(connection: Connection, channel: Channel, names: &Names, outcomes: &str) -> Self {
+        let movements = temporary_subscription(&channel, names, &MOVEMENTS).await;
+        let stock = temporary_subscription(&channel, names, &STOCK).await;
         let replies = temporary_queue(&channel).await;
         Self {
-            events: Inbox::open(&channel, events, assert_is_event).await,
+            events: Inbox::open(&channel, outcomes, assert_is_event).await,
+            movements: Inbox::open(&channel, &movements, assert_is_event).await,
+            stock: Inbox::open(&channel, &stock, assert_is_event).await,
             replies: Inbox::open(&channel, &replies, assert_is_reply).await,
             connection,
             channel,
@@ -59,10 +75,7 @@ impl Client {
 
     /// A queue of the test's own, for events with these keys.
     pub async fn subscribed_to(&self, keys: &[&str]) -> Inbox {
-        let queue = temporary_queue(&self.channel).await;
-        for key in keys {
-            subscribe(&self.channel, &queue, &self.names, key).await;
-        }
+        let queue = temporary_subscription(&self.channel, &self.names, keys).await;
         Inbox::open(&self.channel, &queue, assert_is_event).await
     }
 
@@ -108,12 +121,12 @@ impl Client {
     }
 }
 
-/// Declares a queue for all events that outlives this connection, and the broker.
+/// Declares a queue for what reserves come to that outlives this connection, and the broker.
 pub async fn declare_durable_events(amqp_url: &str, names: &Names, queue: &str) {
     let (_connection, channel) = connect(amqp_url).await;
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
     channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
-    subscribe(&channel, queue, names, "#").await;
+    subscribe(&channel, queue, names, &OUTCOMES).await;
 }
 
 /// A connection, and a channel that confirms.
@@ -153,8 +166,19 @@ async fn temporary_queue(channel: &Channel) -> String {
     name
 }
 
-async fn subscribe(channel: &Channel, queue: &str, names: &Names, key: &str) {
-    let options = QueueBindOptions::default();
-    let exchange = names.events.as_str().into();
-    channel.queue_bind(queue.into(), exchange, key.into(), options, FieldTable::default()).await.unwrap();
+/// The same, for events with these keys.
+async fn temporary_subscription(channel: &Channel, names: &Names, keys: &[&str]) -> String {
+    let queue = temporary_queue(channel).await;
+    subscribe(channel, &queue, names, keys).await;
+    queue
+}
+
+async fn subscribe(channel: &Channel, queue: &str, names: &Names, keys: &[&str]) {
+    for key in keys {
+        let (exchange, options) = (names.events.as_str(), QueueBindOptions::default());
+        channel
+            .queue_bind(queue.into(), exchange.into(), (*key).into(), options, FieldTable::default())
+            .await
+            .unwrap();
+    }
 }

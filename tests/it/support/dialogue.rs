@@ -26,6 +26,31 @@ impl Harness {
         event
     }
 
+    /// Awaits what a command has made of a hold, as others are told.
+    pub async fn next_movement_of(&mut self, command: &Message) -> Received {
+        let awaited = format!("what came of {}", command.describe());
+        let event = self.client.movements.next_caused_by(command.id(), &awaited).await;
+        assert_eq!(event.correlation_id(), command.correlates_by(), "{event:?}");
+        event
+    }
+
+    /// Awaits that a hold has lapsed, as others are told: no message caused it.
+    pub async fn lapse_of(&mut self, reservation: &str) -> Received {
+        let awaited = format!("the lapse of {reservation}");
+        let is_right =
+            |event: &Received| event.json["reservationId"] == reservation && event.causation_id().is_none();
+        let event = self.client.movements.next_that(&awaited, is_right).await;
+        assert_lapsed_by_itself(&event);
+        event
+    }
+
+    /// Awaits that stock has run out or come back, as others are told.
+    pub async fn next_stock_event(&mut self, product: Uuid) -> Received {
+        let awaited = format!("that stock of {product} runs out or comes back");
+        let is_right = |event: &Received| event.json["productId"] == product.to_string();
+        self.client.stock.next_that(&awaited, is_right).await
+    }
+
     /// Reserves for a cart.
     pub async fn reserve(&mut self, cart: Uuid, lines: &[(Uuid, u64)]) -> Received {
         self.outcome_of(&Message::reserve(cart, lines)).await
@@ -57,6 +82,13 @@ impl Harness {
         );
     }
 
+    /// Asks what has become of a reservation.
+    pub async fn reservation(&mut self, id: &str) -> Received {
+        let reply = self.ask(Message::reservation_by("reservationId", id)).await;
+        assert_eq!((reply.kind(), reply.text("reservationId")), ("GetReservation", id), "{reply:?}");
+        reply
+    }
+
     /// Asks how much of a product there is.
     pub async fn level(&mut self, product: Uuid) -> Level {
         let reply = self.ask(Message::stock_level(product)).await;
@@ -86,4 +118,11 @@ impl Harness {
         assert_eq!(letter.body, message.body, "{letter:?}");
         letter
     }
+}
+
+/// Demands of an event that it tells of no message.
+pub fn assert_lapsed_by_itself(event: &Received) {
+    assert_eq!((event.kind(), event.text("reason")), ("InventoryReleased", "EXPIRED"), "{event:?}");
+    assert_eq!((event.correlation_id(), event.causation_id()), (None, None), "{event:?}");
+    assert_eq!(event.header("tracestate"), None, "{event:?}");
 }

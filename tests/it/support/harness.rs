@@ -1,5 +1,6 @@
 //! A service that runs for one test, and what must hold at the end of every one.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use uuid::Uuid;
@@ -141,8 +142,8 @@ impl Harness {
         assert!(complaints.is_empty(), "{complaints:#?}");
     }
 
-    /// Demands what must hold at the end of every test: every message was settled; every event, reply and dead
-    /// letter was awaited by the test; the books balance; nothing confidential is in the log; and a service of
+    /// Demands what must hold at the end of every test: every message was settled; what every reserve came to, every reply
+    /// and dead letter was awaited by the test; the books balance; nothing confidential is in the log; and a service of
     /// the test's own ends with 0.
     pub async fn finish(mut self) {
         if self.lease.is_some() {
@@ -185,6 +186,9 @@ impl Harness {
 
     async fn assert_all_is_settled(&mut self) {
         self.assert_outbox_is_empty().await;
+        // Looked over as they are taken out; to await them is for the tests that are about them.
+        self.client.movements.rest().await;
+        assert_in_order(&self.client.stock.rest().await);
         let rest = (self.client.events.rest().await, self.client.replies.rest().await);
         assert!(rest.0.is_empty() && rest.1.is_empty(), "events and replies that nobody awaited: {rest:#?}");
         let Names { commands, queries, dead_letter, .. } = &self.deployment.site.names;
@@ -212,6 +216,23 @@ impl Harness {
         }
         let told: Vec<&str> = log.lines().filter(|line| names_the_customer(line)).collect();
         assert!(told.is_empty(), "the customer is in the log: {told:#?}");
+    }
+}
+
+/// Demands that each product's stock runs out and comes back in the order of the versions. What was told before
+/// may be told again.
+pub fn assert_in_order(events: &[Received]) {
+    let mut told: HashMap<&str, Vec<(u64, &str)>> = HashMap::new();
+    for event in events {
+        let told = told.entry(event.text("productId")).or_default();
+        let version = event.json["version"].as_u64().unwrap();
+        let kind = if version.is_multiple_of(2) { "StockDepleted" } else { "StockReplenished" };
+        assert_eq!(event.kind(), kind, "{event:?}");
+        let is_next = told.last().is_none_or(|(last, _)| version == last + 1);
+        assert!(is_next || told.contains(&(version, event.id())), "{event:?} after {told:?}");
+        if is_next {
+            told.push((version, event.id()));
+        }
     }
 }
 

@@ -36,9 +36,7 @@ pub struct Message {
 impl Message {
     /// A `ReserveInventory` with what every sender should send.
     pub fn reserve(cart: Uuid, lines: &[(Uuid, u64)]) -> Self {
-        let line = |(product, quantity): &(Uuid, u64)| json!({ "productId": product, "quantity": quantity });
-        let items: Vec<Value> = lines.iter().map(line).collect();
-        let body = json!({ "cartId": cart, "customerId": CUSTOMER, "items": items });
+        let body = json!({ "cartId": cart, "customerId": CUSTOMER, "items": items(lines) });
         Self::new(Queue::Commands, "ReserveInventory", "reserve-inventory", &body)
     }
 
@@ -46,6 +44,29 @@ impl Message {
     pub fn release(reservation: &str) -> Self {
         let body = json!({ "reservationId": reservation });
         Self::new(Queue::Commands, "ReleaseInventory", "release-inventory", &body)
+    }
+
+    /// A `ConsumeInventory`.
+    pub fn consume(reservation: &str) -> Self {
+        let body = json!({ "reservationId": reservation });
+        Self::new(Queue::Commands, "ConsumeInventory", "consume-inventory", &body)
+    }
+
+    /// An `ExtendHold`.
+    pub fn extend(reservation: &str, seconds: u64) -> Self {
+        let body = json!({ "reservationId": reservation, "holdSeconds": seconds });
+        Self::new(Queue::Commands, "ExtendHold", "extend-hold", &body)
+    }
+
+    /// A `GetReservation`, by the id in one of its fields.
+    pub fn reservation_by(field: &str, id: &str) -> Self {
+        Self::new(Queue::Queries, "GetReservation", "get-reservation", &json!({ field: id }))
+    }
+
+    /// A `GetStockLevels`.
+    pub fn stock_levels(products: &[Uuid]) -> Self {
+        let body = json!({ "productIds": products });
+        Self::new(Queue::Queries, "GetStockLevels", "get-stock-levels", &body)
     }
 
     /// A `GetStockLevel`.
@@ -74,6 +95,11 @@ impl Message {
         body[field] = value.into();
         self.body = body.to_string().into_bytes();
         self
+    }
+
+    /// For these items only.
+    pub fn of(self, lines: &[(Uuid, u64)]) -> Self {
+        self.with("items", items(lines))
     }
 
     /// With another body.
@@ -165,4 +191,10 @@ impl Message {
         let kind = self.kind.as_deref().unwrap_or("message without a type");
         format!("{kind} {}", self.id.as_deref().unwrap_or("without an id"))
     }
+}
+
+/// Lines of a cart, or of a part of it.
+fn items(lines: &[(Uuid, u64)]) -> Vec<Value> {
+    let line = |(product, quantity): &(Uuid, u64)| json!({ "productId": product, "quantity": quantity });
+    lines.iter().map(line).collect()
 }
