@@ -199,6 +199,8 @@ struct WireReservation {
     ended_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    lapsed: bool,
 }
 
 #[derive(Serialize)]
@@ -234,6 +236,7 @@ impl WireReservation {
             expires_at: hold.expires_at,
             ended_at,
             reason: reason.map(reason_name),
+            lapsed: reservation.state.is_lapsed(),
         }
     }
 }

@@ -14,14 +14,18 @@ use super::{
 /// Gives back the stock of all holds that have lapsed by `now`. Tells what happened, in this order.
 pub fn lapse<R>(books: &mut Books<R>, now: DateTime<Utc>) -> Vec<Event> {
     let due: Vec<ReservationId> = books.due(now).map(|reservation| reservation.id).collect();
-    let mut happened = Vec::new();
+    let mut events = Vec::new();
     for id in due {
+        let mut happened = Vec::new();
         lapse_if_due(books, id, now, &mut happened);
+        events.extend(happened.into_iter().map(|happening| happening.event));
+        events.extend(books.end_step(now));
     }
-    happened.into_iter().map(|happening| happening.event).collect()
+    events
 }
 
-/// Gives back the stock of a hold whose time is over.
+/// Gives back the stock of a hold whose time is over, as a part of the present step: whoever came upon it may
+/// take that stock at once.
 pub(super) fn lapse_if_due<R>(
     books: &mut Books<R>,
     id: ReservationId,
@@ -42,8 +46,7 @@ pub(super) fn lapse_if_due<R>(
     let Hold { order, cart, .. } = hold;
     let released = Released { reservation: id, order, cart, items, reason, released_at: at };
     books.put(Reservation { id, hold: Some(hold), state: State::Released { at, reason } });
-    let events = std::iter::once(Event::Released(released)).chain(books.end_step(at));
-    happened.extend(events.map(|event| Happening { event, by_command: false }));
+    happened.push(Happening { event: Event::Released(released), by_command: false });
 }
 
 /// Every product that falls short, once `own` is counted as free and lapsed holds have given back what would
