@@ -1,5 +1,5 @@
-//! The shortest useful client, and the life of a hold: asks for the stock of a product, reserves one unit, extends
-//! the hold, looks at it, and gives the unit back; with `ship` it leaves the house instead.
+//! The shortest useful client, and the life of a hold: asks for the stock of a product, reserves one unit,
+//! extends the hold, looks at it, and gives the unit back; with `ship` it leaves the house instead.
 //!
 //!     AMQP_URL=amqp://guest:guest@127.0.0.1:5672/%2f cargo run --example quickstart -- PRODUCT_ID [ship]
 //!

@@ -65,9 +65,9 @@ pub struct Cli {
 
     /// When all is played, ship what is still held: the goods leave the house
     ///
-    /// The service is told with `ConsumeInventory`: once for most orders, twice for those of 20 lines or more,
-    /// which go in two shipments, each command with the `items` of its own. Then nothing of this run is
-    /// reserved any more; on hand is less by what was shipped, and available is what the sale has left of it.
+    /// The service is told with `ConsumeInventory`, once an order. Orders of 20 lines or more go in two
+    /// shipments, each with a command of its own that names its `items`. In the end nothing of this run is
+    /// reserved any more: on hand is less by what was shipped, and available is as the sale has left it.
     #[arg(long, conflicts_with = "release_all")]
     pub ship: bool,
 

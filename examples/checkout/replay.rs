@@ -92,6 +92,7 @@ impl<'a> Replay<'a> {
         self.start(customer, give_back(self.client, plan.parts)).await
     }
 
+    /// Settles what is held still, each order at once with several others.
     async fn end(&mut self, ending: Ending) -> Result<(), ClientError> {
         let what = match ending {
             Ending::StayHeld => return Ok(()),
