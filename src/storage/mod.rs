@@ -7,10 +7,12 @@
 mod column;
 mod database;
 mod error;
+pub mod ledger;
 pub mod migrations;
 pub mod outbox;
 pub mod outcome;
 pub mod reservation;
+pub mod reservation_view;
 pub mod stock;
 pub mod stock_change;
 pub mod stock_import;
