@@ -11,10 +11,12 @@ pub mod ledger;
 pub mod migrations;
 pub mod outbox;
 pub mod outcome;
+pub mod repair;
 pub mod reservation;
 pub mod reservation_view;
 pub mod stock;
 pub mod stock_change;
+mod stock_event;
 pub mod stock_import;
 pub mod verify;
 
