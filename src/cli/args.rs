@@ -1,8 +1,10 @@
 //! Arguments, and the help that teaches them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use chrono::{DateTime, Utc};
+use clap::{Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
@@ -25,7 +27,10 @@ Examples:
   inventory stock set 0191f3a0-7c50-7d3e-9f5a-3a1c0c9b7e11 100
   inventory stock adjust 0191f3a0-7c50-7d3e-9f5a-3a1c0c9b7e11 -3
   inventory stock import counted.csv
-  inventory verify --json"
+  inventory ledger 0191f3a0-7c50-7d3e-9f5a-3a1c0c9b7e11 --from 2026-01-01T00:00:00Z
+  inventory reservation list --state held --older-than 3d
+  inventory verify --json
+  inventory repair"
 )]
 pub struct Arguments {
     /// Settings file (TOML)
@@ -58,11 +63,52 @@ pub enum Command {
     #[command(subcommand)]
     Stock(StockCommand),
 
+    /// Everything that ever moved a product's stock, in order, with its cause
+    ///
+    /// Counts and adjustments with the operator, what reservations took, gave back and consumed with the message that
+    /// caused it, and repairs. The balance runs along and ends at today's level; with --from it still counts
+    /// everything before. What reservations past their retention (`retention.reservations_days`) consumed is one line,
+    /// `BROUGHT_FORWARD`.
+    Ledger {
+        /// The product: a UUID
+        #[arg(value_name = "PRODUCT_ID", value_parser = uuid)]
+        product: Uuid,
+        /// From then on (RFC 3339, such as 2026-01-31T09:00:00Z)
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        from: Option<DateTime<Utc>>,
+        /// Until then, without that moment itself
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        to: Option<DateTime<Utc>>,
+        /// Print CSV, for spreadsheets
+        #[arg(long, conflicts_with = "json")]
+        csv: bool,
+    },
+
+    /// Show and list reservations
+    #[command(subcommand)]
+    Reservation(ReservationCommand),
+
     /// Check that the books balance; exit code 0, or 1 and what does not
     ///
-    /// Derives the stock of every product from the facts (counts, adjustments and live holds) in one snapshot and
-    /// compares. The service goes on meanwhile: nothing is locked.
+    /// Derives the stock of every product from the facts (counts, adjustments, and what reservations took and
+    /// consumed) in one snapshot and compares; holds every reservation against what it went through and the outcome of
+    /// its command; and finds holds that should have lapsed and events that do not leave. The service goes on
+    /// meanwhile: nothing is locked.
     Verify,
+
+    /// Mend what `verify` finds, and nothing else; says what it would do, and does it with --apply
+    ///
+    /// Each mend is a transaction of its own and is written down with who and why: `inventory ledger` shows it. What is
+    /// derived (stock) follows the facts (counts, reservations, movements). What cannot be mended without
+    /// guessing is left, and said what a person can do. Exit code 0, or 1 where something is left.
+    Repair {
+        /// Do it; without this nothing is changed
+        #[arg(long, requires = "reason")]
+        apply: bool,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        reason: Option<String>,
+    },
 
     /// Ask a running service on this machine whether it is ready; exit code 0 or 1
     Healthcheck,
@@ -73,6 +119,81 @@ pub(super) fn uuid(text: &str) -> Result<Uuid, &'static str> {
     text.parse::<Hyphenated>()
         .map(Hyphenated::into_uuid)
         .map_err(|_| "expected a UUID such as 0191f3a0-7c50-7d3e-9f5a-3a1c0c9b7e11")
+}
+
+/// A moment such as `2026-01-31T09:00:00Z`.
+fn moment(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|_| "expected a time such as 2026-01-31T09:00:00Z (RFC 3339)")
+}
+
+/// A duration such as `90s`, `15m`, `2h` or `3d`.
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    const EXPECTED: &str = "expected a duration such as 90s, 15m, 2h or 3d";
+    let unit = text.chars().last().ok_or(EXPECTED)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(EXPECTED),
+    };
+    let count = text.strip_suffix(unit).unwrap_or_default();
+    let count: u32 =
+        count.bytes().all(|byte| byte.is_ascii_digit()).then(|| count.parse().ok()).flatten().ok_or(EXPECTED)?;
+    Ok(Duration::from_secs(u64::from(count) * seconds))
+}
+
+/// What to do with reservations.
+#[derive(Debug, Subcommand)]
+pub enum ReservationCommand {
+    /// A reservation: its state, its items by what became of them, and everything it went through
+    Show {
+        /// The reservation: a UUID
+        #[arg(value_name = "RESERVATION_ID", value_parser = uuid)]
+        id: Uuid,
+    },
+
+    /// Reservations that fit all filters, the oldest first
+    ///
+    /// A release that came before its reserve is listed as RELEASED without a cart.
+    List {
+        /// Only those with this product among their items
+        #[arg(long, value_name = "PRODUCT_ID", value_parser = uuid)]
+        product: Option<Uuid>,
+        /// Only those in this state
+        #[arg(long, value_enum, ignore_case = true)]
+        state: Option<ReservationState>,
+        /// Only those that were reserved at least so long ago: 90s, 15m, 2h, 3d
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        older_than: Option<Duration>,
+        /// At most so many
+        #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+}
+
+/// The state of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReservationState {
+    /// Its units are taken
+    Held,
+    /// Nothing is held any more
+    Released,
+    /// The goods have left the house
+    Consumed,
+}
+
+impl ReservationState {
+    /// As the database has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Held => "HELD",
+            Self::Released => "RELEASED",
+            Self::Consumed => "CONSUMED",
+        }
+    }
 }
 
 /// What to do with stock.

@@ -3,6 +3,10 @@
 mod args;
 mod failure;
 mod healthcheck;
+mod ledger;
+mod output;
+mod repair;
+mod reservation;
 mod serve;
 mod stacks;
 mod stock;
@@ -14,7 +18,12 @@ use clap::Parser;
 pub use args::Arguments;
 pub use failure::Failure;
 
-use args::{Command, StockCommand};
+use args::{Command, ReservationCommand, ReservationState, StockCommand};
+use ledger::Form;
+
+use crate::config::Settings;
+use crate::storage::ledger::Range;
+use crate::storage::reservation_view::Filter;
 
 /// Runs the command that the arguments of this process name; gives its exit code.
 #[must_use]
@@ -31,23 +40,43 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     if matches!(command, Command::Serve) {
         stacks::ensure_large()?;
     }
-    let settings = crate::config::Settings::load(config.as_deref())?;
+    let settings = Settings::load(config.as_deref())?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::system)?;
-    runtime.block_on(async {
-        match command {
-            Command::Serve => serve::run(settings).await,
-            Command::Migrate => serve::migrate(&settings, json).await,
-            Command::Stock(StockCommand::Set { product, quantity }) => {
-                stock::set(&settings, product, quantity, json).await
-            }
-            Command::Stock(StockCommand::Adjust { product, delta }) => {
-                stock::adjust(&settings, product, delta, json).await
-            }
-            Command::Stock(StockCommand::Show { product }) => stock::show(&settings, product, json).await,
-            Command::Stock(StockCommand::Import { file }) => stock_import::run(&settings, &file, json).await,
-            Command::Verify => verify::run(&settings, json).await,
-            Command::Healthcheck => healthcheck::run(&settings).await,
+    runtime.block_on(dispatch(command, settings, json))
+}
+
+async fn dispatch(command: Command, settings: Settings, json: bool) -> Result<(), Failure> {
+    match command {
+        Command::Serve => serve::run(settings).await,
+        Command::Migrate => serve::migrate(&settings, json).await,
+        Command::Stock(command) => stock_command(command, &settings, json).await,
+        Command::Ledger { product, from, to, csv } => {
+            let form = if csv { Form::Csv } else if json { Form::Json } else { Form::Table };
+            ledger::run(&settings, product, Range { from, to }, form).await
         }
-    })
+        Command::Reservation(ReservationCommand::Show { id }) => reservation::show(&settings, id, json).await,
+        Command::Reservation(ReservationCommand::List { product, state, older_than, limit }) => {
+            let filter = Filter {
+                product,
+                state: state.map(ReservationState::name),
+                older_than_seconds: older_than.map(|age| age.as_secs()),
+            };
+            reservation::list(&settings, filter, limit, json).await
+        }
+        Command::Verify => verify::run(&settings, json).await,
+        Command::Repair { apply, reason } => {
+            repair::run(&settings, reason.as_deref().filter(|_| apply), json).await
+        }
+        Command::Healthcheck => healthcheck::run(&settings).await,
+    }
+}
+
+async fn stock_command(command: StockCommand, settings: &Settings, json: bool) -> Result<(), Failure> {
+    match command {
+        StockCommand::Set { product, quantity } => stock::set(settings, product, quantity, json).await,
+        StockCommand::Adjust { product, delta } => stock::adjust(settings, product, delta, json).await,
+        StockCommand::Show { product } => stock::show(settings, product, json).await,
+        StockCommand::Import { file } => stock_import::run(settings, &file, json).await,
+    }
 }

@@ -4,14 +4,18 @@
 //! arrays. Row locks are always taken in the order reservation by id, then stock by product, so that two
 //! workers, or two replicas, can never deadlock.
 
+mod advisory_lock;
 mod column;
 mod database;
 mod error;
+pub mod ledger;
 pub mod migrations;
 pub mod movement;
 pub mod outbox;
 pub mod outcome;
+pub mod repair;
 pub mod reservation;
+pub mod reservation_view;
 pub mod stock;
 pub mod stock_change;
 pub mod stock_event;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::StorageError;
+use super::{StorageError, advisory_lock};
 
 /// An event in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -101,9 +101,6 @@ pub async fn claim_orphans(
     Ok(orphans)
 }
 
-/// Advisory lock of the one replica that publishes in order. Gone with its transaction, whatever happens to it.
-const IN_ORDER_LOCK: i64 = 0x1517_0c4c;
-
 /// Up to `limit` events that are published in order, the oldest first, to be deleted in the same transaction;
 /// nothing while another replica is at it. The keys of the events of one product have the order in which they
 /// happened: they are given under the lock of its stock.
@@ -112,7 +109,7 @@ pub async fn next_in_order(
     limit: u32,
 ) -> Result<Option<Vec<Orphan>>, StorageError> {
     let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
-        .bind(IN_ORDER_LOCK)
+        .bind(advisory_lock::IN_ORDER)
         .fetch_one(&mut *connection)
         .await?;
     if !is_ours {

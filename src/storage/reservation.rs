@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::StorageError;
+use super::{StorageError, advisory_lock};
 use super::column::{from_bigint, to_bigint};
 use crate::domain::{
     CartId, EndReason, Hold, Line, Lines, OrderId, ProductId, Reservation, ReservationId, State,
@@ -37,15 +37,12 @@ pub struct Due {
     pub late_seconds: f64,
 }
 
-/// Advisory lock of the one replica that sweeps lapsed holds. Gone with its transaction.
-const SWEEP_LOCK: i64 = 0x1517_0c4d;
-
 /// Whether this transaction is the one that sweeps; another replica does otherwise. It waits for a lock so
 /// shortly that the holds of other products are not late because of one that somebody has locked.
 pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageError> {
     let (is_ours, _): (bool, String) =
         sqlx::query_as("SELECT pg_try_advisory_xact_lock($1), set_config('lock_timeout', '300ms', true)")
-            .bind(SWEEP_LOCK)
+            .bind(advisory_lock::SWEEP)
             .fetch_one(connection)
             .await?;
     Ok(is_ours)

@@ -4,19 +4,15 @@ use sqlx::PgConnection;
 
 use super::column::from_bigint;
 use super::stock::{self, LOCATION};
-use super::{Database, StorageError, stock_event};
+use super::{Database, StorageError, advisory_lock, stock_event};
 use crate::domain::{ProductId, StockLevel};
 
 /// Most units that can be on hand: the largest integer that every JSON reader represents exactly.
 pub const ON_HAND_MAX: i64 = 9_007_199_254_740_991;
 
-/// Advisory lock among those who change units on hand: single changes share it, an import has it alone, so
-/// that no product becomes known behind its back. The service never takes it.
-const OPERATORS_LOCK: i64 = 0x1517_0c4b;
-
 /// Keeps all other changes of units on hand out until the end of the transaction.
 pub(super) async fn lock_out_others(connection: &mut PgConnection) -> Result<(), StorageError> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(OPERATORS_LOCK).execute(connection).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(advisory_lock::OPERATORS).execute(connection).await?;
     Ok(())
 }
 
@@ -77,7 +73,7 @@ async fn try_apply(
 ) -> Result<StockLevel, ChangeError> {
     let mut transaction = database.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock_shared($1)")
-        .bind(OPERATORS_LOCK)
+        .bind(advisory_lock::OPERATORS)
         .execute(transaction.connection()?)
         .await
         .map_err(StorageError::from)?;
