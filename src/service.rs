@@ -192,7 +192,7 @@ impl Parts {
         let (to_relay, commits) = mpsc::channel(COMMITS_WAITING_MAX);
         tasks.spawn(relay.clone().relay(commits, soft.clone()));
         tasks.spawn(relay.sweep(soft.clone()));
-        tasks.spawn(retention::run(database.clone(), settings.retention, soft.clone()));
+        tasks.spawn(retention::run(database.clone(), settings.retention.clone(), soft.clone()));
 
         let workshop =
             Workshop { settings: &settings, database, metrics, events, replies, soft: soft.clone() };

@@ -82,11 +82,12 @@ impl Ledger {
 
     /// What the stock row says; nothing where there is none.
     pub async fn level(&mut self) -> Result<Option<Level>, StorageError> {
-        let level = sqlx::query_as("SELECT on_hand, reserved FROM stock WHERE product_id = $1 AND location = $2")
-            .bind(self.product)
-            .bind(LOCATION)
-            .fetch_optional(self.transaction.connection()?)
-            .await?;
+        let level =
+            sqlx::query_as("SELECT on_hand, reserved FROM stock WHERE product_id = $1 AND location = $2")
+                .bind(self.product)
+                .bind(LOCATION)
+                .fetch_optional(self.transaction.connection()?)
+                .await?;
         Ok(level)
     }
 

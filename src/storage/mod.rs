@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod repair;
 pub mod reservation;
 pub mod reservation_view;
+pub mod retention;
 pub mod stock;
 pub mod stock_change;
 mod stock_event;
