@@ -129,6 +129,7 @@ fn the_defaults_of_the_contract_stand() {
         ("limits.lines", "1000"),
         ("limits.quantity", "2147483647"),
         ("retention.outcomes_days", "7"),
+        ("retention.reservations_days", "1095"),
     ] {
         assert_eq!(defaults[setting].to_string(), expected, "{setting}");
     }
@@ -439,7 +440,12 @@ fn the_help_of_every_command_teaches_it() {
         ("stock adjust", &[product, "<DELTA>", "-3", "went missing", "less than is reserved"]),
         ("stock show", &[product, "On hand, reserved, available", "--json"]),
         ("stock import", &["<FILE.csv>", "product_id", "quantity", "all lines of a file, or none"]),
+        ("ledger", &[product, "--from", "--to", "--csv", "--json", "BROUGHT_FORWARD", "today's level"]),
+        ("reservation", &["show", "list"]),
+        ("reservation show", &["<RESERVATION_ID>", "everything it went through"]),
+        ("reservation list", &["--product", "--state", "--older-than", "--limit", "90s, 15m, 2h, 3d", "oldest first"]),
         ("verify", &["books balance", "exit code 0, or 1", "nothing is locked"]),
+        ("repair", &["--apply", "--reason", "nothing is changed", "who and why"]),
         ("healthcheck", &["ready", "exit code 0 or 1"]),
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
@@ -464,7 +470,7 @@ fn help_needs_no_settings() {
 
 #[test]
 fn every_command_has_a_help_that_was_looked_at() {
-    let known = ["serve", "migrate", "stock", "verify", "healthcheck"];
+    let known = ["serve", "migrate", "stock", "ledger", "reservation", "verify", "repair", "healthcheck"];
     let commands = Arguments::command();
     let there_are: Vec<&str> = commands.get_subcommands().map(clap::Command::get_name).collect();
     assert_eq!(
