@@ -443,7 +443,10 @@ fn the_help_of_every_command_teaches_it() {
         ("ledger", &[product, "--from", "--to", "--csv", "--json", "BROUGHT_FORWARD", "today's level"]),
         ("reservation", &["show", "list"]),
         ("reservation show", &["<RESERVATION_ID>", "everything it went through"]),
-        ("reservation list", &["--product", "--state", "--older-than", "--limit", "90s, 15m, 2h, 3d", "oldest first"]),
+        (
+            "reservation list",
+            &["--product", "--state", "--older-than", "--limit", "90s, 15m, 2h, 3d", "oldest first"],
+        ),
         ("verify", &["books balance", "exit code 0, or 1", "nothing is locked"]),
         ("repair", &["--apply", "--reason", "nothing is changed", "who and why"]),
         ("healthcheck", &["ready", "exit code 0 or 1"]),

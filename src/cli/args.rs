@@ -67,8 +67,8 @@ pub enum Command {
     ///
     /// Counts and adjustments with the operator, what reservations took, gave back and consumed with the message that
     /// caused it, and repairs. The balance runs along and ends at today's level; with --from it still counts
-    /// everything before. What reservations past their retention (retention.reservations_days) consumed is one line,
-    /// BROUGHT_FORWARD.
+    /// everything before. What reservations past their retention (`retention.reservations_days`) consumed is one line,
+    /// `BROUGHT_FORWARD`.
     Ledger {
         /// The product: a UUID
         #[arg(value_name = "PRODUCT_ID", value_parser = uuid)]
