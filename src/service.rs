@@ -195,7 +195,7 @@ impl Parts {
         tasks.spawn(relay.clone().relay(commits, soft.clone()));
         tasks.spawn(relay.clone().relay_in_order(soft.clone()));
         tasks.spawn(relay.sweep(soft.clone()));
-        tasks.spawn(retention::run(database.clone(), settings.retention, soft.clone()));
+        tasks.spawn(retention::run(database.clone(), settings.retention.clone(), soft.clone()));
 
         let bookkeeper = Bookkeeper {
             database: database.clone(),

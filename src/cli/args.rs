@@ -140,8 +140,12 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
         _ => return Err(EXPECTED),
     };
     let count = text.strip_suffix(unit).unwrap_or_default();
-    let count: u32 =
-        count.bytes().all(|byte| byte.is_ascii_digit()).then(|| count.parse().ok()).flatten().ok_or(EXPECTED)?;
+    let count: u32 = count
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| count.parse().ok())
+        .flatten()
+        .ok_or(EXPECTED)?;
     Ok(Duration::from_secs(u64::from(count) * seconds))
 }
 

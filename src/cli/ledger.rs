@@ -64,12 +64,7 @@ impl From<Entry> for Shown {
 }
 
 /// Prints the ledger of a product.
-pub(super) async fn run(
-    settings: &Settings,
-    product: Uuid,
-    range: Range,
-    form: Form,
-) -> Result<(), Failure> {
+pub(super) async fn run(settings: &Settings, product: Uuid, range: Range, form: Form) -> Result<(), Failure> {
     if let (Some(from), Some(to)) = (range.from, range.to)
         && from >= to
     {
@@ -102,7 +97,8 @@ pub(super) async fn run(
 }
 
 /// The ledger up to now ends at the stock row, or the books do not balance.
-const DIFFERS: &str = "the ledger does not end at what the stock row says: `inventory verify` tells what is wrong";
+const DIFFERS: &str =
+    "the ledger does not end at what the stock row says: `inventory verify` tells what is wrong";
 
 /// The columns of the CSV form.
 const COLUMNS: [&str; 12] = [

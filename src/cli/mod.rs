@@ -52,7 +52,13 @@ async fn dispatch(command: Command, settings: Settings, json: bool) -> Result<()
         Command::Migrate => serve::migrate(&settings, json).await,
         Command::Stock(command) => stock_command(command, &settings, json).await,
         Command::Ledger { product, from, to, csv } => {
-            let form = if csv { Form::Csv } else if json { Form::Json } else { Form::Table };
+            let form = if csv {
+                Form::Csv
+            } else if json {
+                Form::Json
+            } else {
+                Form::Table
+            };
             ledger::run(&settings, product, Range { from, to }, form).await
         }
         Command::Reservation(ReservationCommand::Show { id }) => reservation::show(&settings, id, json).await,

@@ -13,9 +13,9 @@ use super::stock::{open, operator};
 use super::verify::{WireFinding, line, unbalanced, with_progress};
 use crate::batch::Bookkeeper;
 use crate::config::Settings;
-use crate::storage::Database;
 use crate::storage::repair::{Guard, Mended, Order, by_hand, mend, record};
 use crate::storage::verify::{Finding, Mend, Report, Scope};
+use crate::storage::{Database, StorageError};
 
 /// A finding and what became of it.
 #[derive(Serialize)]
@@ -90,11 +90,12 @@ async fn mend_stock(
 ) -> Result<Vec<(Finding, Mended)>, Failure> {
     let mut done = Vec::new();
     // What lowers reserved makes room for what lowers on hand; what is refused at first may fit afterwards.
-    let mut waiting: Vec<&Finding> = report.findings.iter().filter(|finding| finding.mend != Mend::ByHand).collect();
+    let mut waiting: Vec<&Finding> =
+        report.findings.iter().filter(|finding| finding.mend != Mend::ByHand).collect();
     for is_last_round in [false, true] {
         let mut refused = Vec::new();
         for finding in waiting {
-            match mend(database, finding, order).await? {
+            match mend_one(database, finding, order).await? {
                 Mended::Left(_) if !is_last_round => refused.push(finding),
                 mended => done.push((finding.clone(), mended)),
             }
@@ -112,7 +113,13 @@ async fn mend_one(database: &Database, finding: &Finding, order: Order<'_>) -> R
             record(database, finding, detail, order).await?;
             Ok(Mended::Done(detail.to_owned()))
         }
-        _ => Ok(mend(database, finding, order).await?),
+        _ => match mend(database, finding, order).await {
+            // A constraint of a table: the row says something that the mend cannot be right for.
+            Err(error @ (StorageError::Refused(_) | StorageError::Raced(_) | StorageError::Broken(_))) => {
+                Ok(Mended::Left(error.to_string()))
+            }
+            mended => Ok(mended?),
+        },
     }
 }
 
@@ -120,7 +127,8 @@ async fn mend_one(database: &Database, finding: &Finding, order: Order<'_>) -> R
 /// replica to publish them at once.
 async fn lapse(database: &Database, ids: &[Uuid]) -> Result<(), Failure> {
     let (relay, _) = mpsc::channel(1);
-    let bookkeeper = Bookkeeper { database: database.clone(), lease_seconds: 0, relay, metrics: Arc::default() };
+    let bookkeeper =
+        Bookkeeper { database: database.clone(), lease_seconds: 0, relay, metrics: Arc::default() };
     bookkeeper.lapse(ids).await?;
     Ok(())
 }
@@ -149,7 +157,8 @@ fn what_is_left(left: &Report) -> Failure {
 fn print(mends: &[(&Finding, Mended)], json: bool, is_applied: bool) -> io::Result<()> {
     let mut out = stdout();
     if json {
-        let shown: Vec<WireMend> = mends.iter().map(|(finding, mended)| wire(finding, mended, is_applied)).collect();
+        let shown: Vec<WireMend> =
+            mends.iter().map(|(finding, mended)| wire(finding, mended, is_applied)).collect();
         serde_json::to_writer(&mut out, &serde_json::json!({ "applied": is_applied, "mends": shown }))?;
         writeln!(out)?;
         return out.flush();

@@ -166,7 +166,11 @@ fn print(shown: &WireReservation) -> io::Result<()> {
         }
     }
     if !shown.items.is_empty() {
-        writeln!(out, "\n{:36} {:>10} {:>10} {:>10} {:>10}", "product", "quantity", "held", "released", "consumed")?;
+        writeln!(
+            out,
+            "\n{:36} {:>10} {:>10} {:>10} {:>10}",
+            "product", "quantity", "held", "released", "consumed"
+        )?;
     }
     for item in &shown.items {
         let WireItem { product_id, quantity, held, released, consumed } = item;
@@ -190,7 +194,11 @@ fn print_movement(out: &mut impl Write, movement: &WireMovement) -> io::Result<(
 
 fn print_list(shown: &[WireReservation], more: bool) -> io::Result<()> {
     let mut out = stdout();
-    writeln!(out, "{:36} {:27} {:8} {:36} {:>8}  reason", "reservation", "reserved at", "state", "cart", "units")?;
+    writeln!(
+        out,
+        "{:36} {:27} {:8} {:36} {:>8}  reason",
+        "reservation", "reserved at", "state", "cart", "units"
+    )?;
     for reservation in shown {
         let units: i64 = reservation.items.iter().map(|item| item.quantity).sum();
         writeln!(

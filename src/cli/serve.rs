@@ -6,11 +6,12 @@ use super::Failure;
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
 use crate::storage::{Database, migrations};
-use crate::{service, telemetry};
+use crate::{retention, service, telemetry};
 
 /// Runs the service.
 pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::init(&settings.log)?;
+    retention::check(&settings.retention)?;
     let shutdown = Shutdown::default();
     let grace = Duration::from_secs(settings.shutdown.grace_seconds);
     let signals = tokio::spawn(shutdown.clone().listen(grace));

@@ -134,11 +134,15 @@ impl ExpirySettings {
 }
 
 /// How long what is kept.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionSettings {
     /// Days in which a repeated command is recognized.
     pub outcomes_days: u32,
+    /// Days that a reservation is kept after it has ended.
+    pub reservations_days: u32,
+    /// Where what leaves is appended to CSV files; empty: it leaves into nothing.
+    pub export_directory: String,
 }
 
 /// Health and metrics.
@@ -245,6 +249,11 @@ impl Settings {
         let fits = (1..=60_000).contains(&expiry.sweep_interval_ms);
         require("expiry.sweep_interval_ms", fits, "must be between 1 and 60000")?;
         require("retention.outcomes_days", self.retention.outcomes_days >= 1, "must be at least 1")?;
+        require(
+            "retention.reservations_days",
+            self.retention.reservations_days >= self.retention.outcomes_days,
+            "must not be less than retention.outcomes_days: an outcome is checked against its reservation",
+        )?;
         require("limits.body_bytes", self.limits.body_bytes >= 1, "must be at least 1")?;
         require("limits.lines", self.limits.lines >= 1, "must be at least 1")?;
         require("limits.products", self.limits.products >= 1, "must be at least 1")?;

@@ -82,11 +82,12 @@ impl Ledger {
 
     /// What the stock row says; nothing where there is none.
     pub async fn level(&mut self) -> Result<Option<Level>, StorageError> {
-        let level = sqlx::query_as("SELECT on_hand, reserved FROM stock WHERE product_id = $1 AND location = $2")
-            .bind(self.product)
-            .bind(LOCATION)
-            .fetch_optional(self.transaction.connection()?)
-            .await?;
+        let level =
+            sqlx::query_as("SELECT on_hand, reserved FROM stock WHERE product_id = $1 AND location = $2")
+                .bind(self.product)
+                .bind(LOCATION)
+                .fetch_optional(self.transaction.connection()?)
+                .await?;
         Ok(level)
     }
 
@@ -117,9 +118,9 @@ fn stream(
                     (sum(on_hand_delta) OVER so_far)::bigint AS on_hand,
                     (sum(reserved_delta) OVER so_far)::bigint AS reserved
              FROM stock_ledger WHERE product_id = $1 AND $1 = ANY (product_ids) AND location = $2
-             WINDOW so_far AS (ORDER BY at, step, number ROWS UNBOUNDED PRECEDING)) AS entry
+             WINDOW so_far AS (ORDER BY at, step, number, reservation_id ROWS UNBOUNDED PRECEDING)) AS entry
          WHERE ($3::timestamptz IS NULL OR at >= $3) AND ($4::timestamptz IS NULL OR at < $4)
-         ORDER BY at, step, number",
+         ORDER BY at, step, number, reservation_id",
     )
     .bind(product)
     .bind(LOCATION)

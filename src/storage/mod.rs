@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod repair;
 pub mod reservation;
 pub mod reservation_view;
+pub mod retention;
 pub mod stock;
 pub mod stock_change;
 pub mod stock_event;

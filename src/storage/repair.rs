@@ -10,6 +10,7 @@ use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::stock::LOCATION;
+use super::stock_change::ON_HAND_MAX;
 use super::verify::{Finding, Mend};
 use super::{Database, StorageError, Transaction, advisory_lock, stock_event};
 
@@ -104,7 +105,9 @@ pub fn by_hand(finding: &Finding) -> &'static str {
             "the reservation is gone, though its stock moved: restore its row from a backup, or count the product with \
              `inventory stock set`"
         }
-        "hold.ofCart" => "look at both with `inventory reservation show` and release one with ReleaseInventory",
+        "hold.ofCart" => {
+            "look at both with `inventory reservation show` and release one with ReleaseInventory"
+        }
         "outbox.impossible" => {
             "no event can be made of this row: mend its type and body from the command's outcome, or delete it"
         }
@@ -114,8 +117,10 @@ pub fn by_hand(finding: &Finding) -> &'static str {
         "stockChange.time" | "stockChange.impossible" | "broughtForward.impossible" => {
             "the fact itself is wrong: restore the row from a backup, then count the product with `inventory stock set`"
         }
-        _ => "the facts contradict one another: look at them with `inventory reservation show`, and restore the rows \
-              from a backup",
+        _ => {
+            "the facts contradict one another: look at them with `inventory reservation show`, and restore the rows \
+              from a backup"
+        }
     }
 }
 
@@ -173,9 +178,13 @@ async fn stock(
     let is_on_hand = finding.check == "stock.onHand";
     let level = lock_level(&mut *connection, product).await?;
     match (level, finding.derived) {
-        (None, _) if !is_on_hand => Ok(Mended::Left("count the product with `inventory stock set`".to_owned())),
+        (None, _) if !is_on_hand => {
+            Ok(Mended::Left("count the product with `inventory stock set`".to_owned()))
+        }
         (None, Some(on_hand)) => insert_level(connection, product, on_hand).await,
-        (None, None) => Ok(Mended::Left("the stock row is gone by now: run `inventory verify` again".to_owned())),
+        (None, None) => {
+            Ok(Mended::Left("the stock row is gone by now: run `inventory verify` again".to_owned()))
+        }
         (Some(level), None) if is_on_hand => delete_level(connection, product, &level).await,
         (Some(level), derived) => {
             let difference = derived.unwrap_or(0).saturating_sub(finding.booked.unwrap_or(0));
@@ -196,6 +205,9 @@ async fn shift_level(
     let before = *figure;
     *figure = figure.saturating_add(difference);
     let after = *figure;
+    if on_hand > ON_HAND_MAX {
+        return Ok(Mended::Left(impossible(on_hand)));
+    }
     if reserved < 0 || on_hand < reserved {
         return Ok(Mended::Left(format!(
             "{on_hand} on hand would be less than the {reserved} that are reserved: release reservations of the product \
@@ -220,10 +232,8 @@ async fn insert_level(
     product: Uuid,
     on_hand: i64,
 ) -> Result<Mended, StorageError> {
-    if on_hand < 0 {
-        return Ok(Mended::Left(format!(
-            "the facts leave {on_hand} on hand: count the product with `inventory stock set`"
-        )));
+    if !(0..=ON_HAND_MAX).contains(&on_hand) {
+        return Ok(Mended::Left(impossible(on_hand)));
     }
     sqlx::query("INSERT INTO stock (product_id, location, on_hand) VALUES ($1, $2, $3)")
         .bind(product)
@@ -235,16 +245,23 @@ async fn insert_level(
     Ok(Mended::Done(format!("the missing stock row was made, with {on_hand} on hand")))
 }
 
+fn impossible(on_hand: i64) -> String {
+    format!(
+        "the facts leave {on_hand} on hand, which is not possible: restore them from a backup, or count the product"
+    )
+}
+
 async fn delete_level(
     connection: &mut PgConnection,
     product: Uuid,
     level: &Level,
 ) -> Result<Mended, StorageError> {
     let Level { on_hand, reserved } = level;
-    let is_counted: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM stock_change WHERE product_id = $1)")
-        .bind(product)
-        .fetch_one(&mut *connection)
-        .await?;
+    let is_counted: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM stock_change WHERE product_id = $1)")
+            .bind(product)
+            .fetch_one(&mut *connection)
+            .await?;
     if is_counted || *reserved > 0 {
         return Ok(Mended::Left("something tells of it by now: run `inventory verify` again".to_owned()));
     }
@@ -253,7 +270,9 @@ async fn delete_level(
         .bind(LOCATION)
         .execute(connection)
         .await?;
-    Ok(Mended::Done(format!("the stock row with {on_hand} on hand was deleted: no fact tells of the product")))
+    Ok(Mended::Done(format!(
+        "the stock row with {on_hand} on hand was deleted: no fact tells of the product"
+    )))
 }
 
 async fn version(transaction: &mut Transaction, product: Uuid) -> Result<Mended, StorageError> {
@@ -273,10 +292,11 @@ async fn counts(
 ) -> Result<Mended, StorageError> {
     let connection = transaction.connection()?;
     lock_level(&mut *connection, product).await?;
-    let last: Option<i64> = sqlx::query_scalar("SELECT max(change_id) FROM stock_change WHERE product_id = $1")
-        .bind(product)
-        .fetch_one(&mut *connection)
-        .await?;
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT max(change_id) FROM stock_change WHERE product_id = $1")
+            .bind(product)
+            .fetch_one(&mut *connection)
+            .await?;
     let Some(last) = last else {
         transaction.rollback().await?;
         return Ok(Mended::Left("the counts are gone by now: run `inventory verify` again".to_owned()));
@@ -295,7 +315,9 @@ async fn origin(transaction: &mut Transaction, reservation: Uuid) -> Result<Mend
             .fetch_optional(&mut *connection)
             .await?;
     let Some(old) = old.flatten() else {
-        return Ok(Mended::Left("the reservation has changed by now: run `inventory verify` again".to_owned()));
+        return Ok(Mended::Left(
+            "the reservation has changed by now: run `inventory verify` again".to_owned(),
+        ));
     };
     sqlx::query("UPDATE reservation SET reserved_by = NULL WHERE reservation_id = $1")
         .bind(reservation)
@@ -319,7 +341,7 @@ async fn outcome(transaction: &mut Transaction, finding: &Finding) -> Result<Men
     // The reservation that this command made must not wait for the outcome in vain.
     sqlx::query("UPDATE reservation SET reserved_by = NULL WHERE reserved_by = $1 AND reservation_id = $2")
         .bind(message_id)
-        .bind(finding.reservation_id)
+        .bind(finding.reservation_id.or_else(|| subject.parse().ok()))
         .execute(transaction.connection()?)
         .await?;
     Ok(Mended::Done(format!("the outcome {outcome} of {subject}, message {message}, was deleted")))
@@ -404,10 +426,15 @@ async fn reservation(transaction: &mut Transaction, id: Uuid) -> Result<Mended, 
         ));
     };
     if fate.is_of(&row) {
-        return Ok(Mended::Left("its movements tell what it says by now: what is left must be mended by hand".to_owned()));
+        return Ok(Mended::Left(
+            "its movements tell what it says by now: what is left must be mended by hand".to_owned(),
+        ));
     }
-    if fate.state == "HELD" && row.state != "HELD" && holds_already(&mut *connection, id, row.cart_id).await? {
-        return Ok(Mended::Left("its movements leave it held, but its cart has another live hold".to_owned()));
+    if fate.state == "HELD" && row.state != "HELD" && holds_already(&mut *connection, id, row.cart_id).await?
+    {
+        return Ok(Mended::Left(
+            "its movements leave it held, but its cart has another live hold".to_owned(),
+        ));
     }
     write_fate(connection, id, &fate).await?;
     let (state, reason) = (fate.state, fate.end_reason.as_deref().unwrap_or("no reason"));
@@ -435,7 +462,11 @@ async fn still_booked(connection: &mut PgConnection, row: &Row) -> Result<bool, 
 }
 
 /// The row says how it ended and the stock agrees: the movement is written again from the row.
-async fn restore_movement(connection: &mut PgConnection, id: Uuid, row: &Row) -> Result<Mended, StorageError> {
+async fn restore_movement(
+    connection: &mut PgConnection,
+    id: Uuid,
+    row: &Row,
+) -> Result<Mended, StorageError> {
     if row.is_amended || row.released.is_some() || row.consumed.is_some() || row.ended_at.is_none() {
         return Ok(Mended::Left(
             "its movements are gone, and it went through several: restore them from a backup".to_owned(),
@@ -448,7 +479,10 @@ async fn restore_movement(connection: &mut PgConnection, id: Uuid, row: &Row) ->
     .bind(id)
     .execute(connection)
     .await?;
-    Ok(Mended::Done(format!("the movement that made it {} was missing, and is written again from its row", row.state)))
+    Ok(Mended::Done(format!(
+        "the movement that made it {} was missing, and is written again from its row",
+        row.state
+    )))
 }
 
 async fn holds_already(
@@ -504,7 +538,8 @@ struct Moved {
 /// Derives what became of a reservation; nothing where its items and its movements contradict one another.
 fn fate(row: &Row, steps: &[Step]) -> Option<Fate> {
     let products = steps.iter().flat_map(|step| &step.product_ids);
-    let mut products: Vec<Uuid> = products.copied().filter(|product| !row.product_ids.contains(product)).collect();
+    let mut products: Vec<Uuid> =
+        products.copied().filter(|product| !row.product_ids.contains(product)).collect();
     products.sort_unstable();
     products.dedup();
     // Products that an amendment took out: what was taken of them must be gone again.
@@ -549,7 +584,8 @@ fn moved(row: &Row, steps: &[Step], product: Uuid, quantity: i64) -> Option<Move
     let open = lapsed - late;
     // What is neither held nor lapsed nor consumed was released; before an amendment that was no part of the items.
     let back = quantity - held - open - consumed - late;
-    let is_whole = held >= 0 && open >= 0 && back >= 0 && (row.is_amended || (back == released && reserved == 0));
+    let is_whole =
+        held >= 0 && open >= 0 && back >= 0 && (row.is_amended || (back == released && reserved == 0));
     is_whole.then_some(Moved { held, lapsed: open, consumed: consumed + late, released: back })
 }
 

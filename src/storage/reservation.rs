@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::{StorageError, advisory_lock};
 use super::column::{from_bigint, to_bigint};
+use super::{StorageError, advisory_lock};
 use crate::domain::{
     CartId, EndReason, Hold, Line, Lines, OrderId, ProductId, Reservation, ReservationId, State,
 };

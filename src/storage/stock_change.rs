@@ -12,7 +12,10 @@ pub const ON_HAND_MAX: i64 = 9_007_199_254_740_991;
 
 /// Keeps all other changes of units on hand out until the end of the transaction.
 pub(super) async fn lock_out_others(connection: &mut PgConnection) -> Result<(), StorageError> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(advisory_lock::OPERATORS).execute(connection).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(advisory_lock::OPERATORS)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

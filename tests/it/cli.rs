@@ -180,7 +180,7 @@ async fn verify_finds_what_does_not_balance() {
     let site = harness.site();
 
     let report = json_of(&site.inventory(&["verify", "--json"]).await);
-    assert_eq!((&report["balanced"], &report["imbalances"]), (&json!(true), &json!([])));
+    assert_eq!((&report["balanced"], &report["findings"]), (&json!(true), &json!([])));
     for (fault, repair) in faults(product) {
         assert_eq!(site.database.execute(&fault).await, 1, "{fault}");
         let ended = site.inventory(&["verify"]).await;
@@ -189,7 +189,7 @@ async fn verify_finds_what_does_not_balance() {
         let ended = site.inventory(&["verify", "--json"]).await;
         assert_eq!(ended.code, Some(1), "{fault}: {ended:?}");
         let report: Value = serde_json::from_str(&ended.stdout).unwrap();
-        assert_eq!(report["imbalances"][0]["productId"], product.to_string(), "{fault}: {report}");
+        assert_eq!(report["findings"][0]["productId"], product.to_string(), "{fault}: {report}");
         site.database.execute(&repair).await;
     }
     harness.finish().await;

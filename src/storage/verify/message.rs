@@ -34,7 +34,8 @@ const OUTCOMES: &str = "
 ///
 /// The body was written once, by this service, so what it must contain is looked for byte by byte: that is a fraction of
 /// the work of reading it as JSON. Bodies are long: first only hashes of the places where cart, items and time are
-/// written are joined, then what differs is looked at in full.
+/// written are compared, then what differs is looked at in full. OFFSET 0 keeps to the index: a hash table of all
+/// reservations would be far larger than what is looked up in it.
 const CONTENTS: &str = "
     WITH suspect AS MATERIALIZED (
         SELECT message_id, reservation_id
@@ -42,12 +43,12 @@ const CONTENTS: &str = "
             SELECT message_id, subject::uuid AS named,
                    hash_record_extended(ROW(substring(body FROM position('\"cartId\":\"'::bytea IN body) + 10 FOR 36)), 0) AS cart,
                    hash_record_extended(ROW(substring(body FROM position('\"items\":['::bytea IN body)
-                       FOR position('\"reservedAt\":\"'::bytea IN body) + 41 - position('\"items\":['::bytea IN body))), 0) AS contents
+                       FOR position('\"reservedAt\":\"'::bytea IN body) + 42 - position('\"items\":['::bytea IN body))), 0) AS contents
             FROM command_outcome
             WHERE outcome = 'InventoryReserved' AND decided_at > now() - make_interval(days => {days})
               AND subject ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
               AND position('\"reservedAt\":\"'::bytea IN body) > position('\"items\":['::bytea IN body)) AS outcome
-        JOIN reservation ON reservation_id = named
+        CROSS JOIN LATERAL (SELECT * FROM reservation WHERE reservation_id = named OFFSET 0) AS made
         WHERE cart_id IS NULL OR cart <> hash_record_extended(ROW(convert_to(cart_id::text, 'UTF8')), 0)
            OR (reserved_by = message_id AND NOT is_amended
                AND contents <> hash_record_extended(ROW(convert_to(format('\"items\":[%s],\"reservedAt\":\"%s\"',
@@ -59,11 +60,13 @@ const CONTENTS: &str = "
         FROM command_outcome
         WHERE outcome = 'InventoryReserved' AND decided_at > now() - make_interval(days => {days})
           AND position('\"reservedAt\":\"'::bytea IN body) <= position('\"items\":['::bytea IN body))
-    SELECT 'outcome.contradicts' AS \"check\", message_id, made.reservation_id,
+    SELECT 'outcome.contradicts' AS \"check\", suspect.message_id, made.reservation_id,
            CASE WHEN made.cart_id IS NULL THEN format('it says that reservation %s was made, which was released before', subject)
                 ELSE format('it does not say what reservation %s says', subject) END AS detail,
            'outcome' AS mend
-    FROM suspect JOIN command_outcome USING (message_id) LEFT JOIN reservation AS made ON made.reservation_id = suspect.reservation_id
+    FROM suspect
+    CROSS JOIN LATERAL (SELECT subject, body FROM command_outcome WHERE message_id = suspect.message_id OFFSET 0) AS outcome
+    LEFT JOIN LATERAL (SELECT * FROM reservation WHERE reservation_id = suspect.reservation_id OFFSET 0) AS made ON true
     WHERE cart_id IS NULL
        OR position(convert_to(format('\"cartId\":\"%s\"', cart_id), 'UTF8') IN body) = 0
        OR (reserved_by = message_id AND NOT is_amended
@@ -100,8 +103,11 @@ struct Promised {
 /// whether something is JSON without failing where it is not.
 pub(super) async fn outbox(connection: &mut PgConnection) -> Result<Vec<(Finding, i64)>, StorageError> {
     let mut rows = sqlx::query_as::<_, Promised>(
-        "SELECT outbox_id, event_type, body, extract(epoch FROM now() - occurred_at)::float8 AS age_seconds,
-                extract(epoch FROM claimed_until - now())::float8 AS claimed_seconds,
+        "SELECT outbox_id, event_type, body,
+                extract(epoch FROM now() - greatest(least(occurred_at, now() + interval '1 year'), now() - interval '1 year'))::float8
+                    AS age_seconds,
+                extract(epoch FROM greatest(least(claimed_until, now() + interval '1 year'), now()) - now())::float8
+                    AS claimed_seconds,
                 EXISTS (SELECT FROM repair WHERE finding = 'outbox.overdue' AND repaired_at > now() - interval '1 minute'
                         AND claimed_until BETWEEN repaired_at - interval '5 seconds' AND repaired_at) AS is_freed
          FROM outbox ORDER BY outbox_id",
@@ -155,7 +161,9 @@ impl Promised {
     fn delay(&self) -> Option<String> {
         let Self { age_seconds, claimed_seconds, event_type, .. } = self;
         if *age_seconds > 60.0 && !self.is_freed {
-            return Some(format!("this {event_type} has been waiting for {age_seconds:.0} s to be published"));
+            return Some(format!(
+                "this {event_type} has been waiting for {age_seconds:.0} s to be published"
+            ));
         }
         if *claimed_seconds > 3600.0 {
             return Some(format!("this {event_type} is one replica's for {claimed_seconds:.0} s to come"));

@@ -43,7 +43,8 @@ pub(super) async fn against_reservations(
 ) -> Result<Vec<(Finding, i64)>, StorageError> {
     let buckets = differing_buckets(&mut *connection).await?;
     let sql = comparison();
-    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(listed(&sql))).bind(buckets).fetch_all(connection).await?;
+    let rows: Vec<Row> =
+        sqlx::query_as(AssertSqlSafe(listed(&sql))).bind(buckets).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|row| (row.finding, row.total)).collect())
 }
 
