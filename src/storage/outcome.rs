@@ -1,7 +1,7 @@
 //! Table `command_outcome`: how commands were answered, by their `message_id`.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StorageError;
@@ -87,19 +87,4 @@ pub async fn insert(connection: &mut PgConnection, records: &[Record]) -> Result
     } else {
         Err(StorageError::Raced("message_id"))
     }
-}
-
-/// Drops up to `limit` outcomes that are older than so many days; says how many.
-pub async fn drop_older(executor: impl PgExecutor<'_>, days: u32, limit: u32) -> Result<u64, StorageError> {
-    let dropped = sqlx::query(
-        "DELETE FROM command_outcome WHERE ctid = ANY (ARRAY(
-             SELECT ctid FROM command_outcome
-             WHERE decided_at < now() - make_interval(days => $1)
-             ORDER BY decided_at LIMIT $2 FOR UPDATE SKIP LOCKED))",
-    )
-    .bind(i32::try_from(days).unwrap_or(i32::MAX))
-    .bind(i64::from(limit))
-    .execute(executor)
-    .await?;
-    Ok(dropped.rows_affected())
 }

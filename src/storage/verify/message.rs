@@ -2,6 +2,7 @@
 
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Check, Finding, LISTED_MAX, Mend, StorageError};
 use crate::contract::EventType;
@@ -92,7 +93,9 @@ const ORIGINS: &str = "
 #[derive(sqlx::FromRow)]
 struct Promised {
     outbox_id: i64,
+    event_id: Uuid,
     event_type: String,
+    subject: String,
     body: Vec<u8>,
     age_seconds: f64,
     claimed_seconds: f64,
@@ -103,7 +106,7 @@ struct Promised {
 /// whether something is JSON without failing where it is not.
 pub(super) async fn outbox(connection: &mut PgConnection) -> Result<Vec<(Finding, i64)>, StorageError> {
     let mut rows = sqlx::query_as::<_, Promised>(
-        "SELECT outbox_id, event_type, body,
+        "SELECT outbox_id, event_id, event_type, subject, body,
                 extract(epoch FROM now() - greatest(least(occurred_at, now() + interval '1 year'), now() - interval '1 year'))::float8
                     AS age_seconds,
                 extract(epoch FROM greatest(least(claimed_until, now() + interval '1 year'), now()) - now())::float8
@@ -150,25 +153,29 @@ impl Promised {
     /// Why no event can be made of it.
     fn fault(&self) -> Option<String> {
         if self.event_type.parse::<EventType>().is_err() {
-            return Some(format!("{} is no event", self.event_type));
+            return Some(format!("{} is no type of event", self.name()));
         }
         let body: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(&self.body);
-        body.err().map(|error| format!("the body of this {} is no JSON object: {error}", self.event_type))
+        body.err().map(|error| format!("the body of {} is no JSON object: {error}", self.name()))
     }
 
     /// Why it does not leave in time: an event is published within seconds, and a lease is as short. One that a
     /// repair has just set free is given a minute.
     fn delay(&self) -> Option<String> {
-        let Self { age_seconds, claimed_seconds, event_type, .. } = self;
+        let Self { age_seconds, claimed_seconds, .. } = self;
+        let name = self.name();
         if *age_seconds > 60.0 && !self.is_freed {
-            return Some(format!(
-                "this {event_type} has been waiting for {age_seconds:.0} s to be published"
-            ));
+            return Some(format!("{name} has been waiting for {age_seconds:.0} s to be published"));
         }
         if *claimed_seconds > 3600.0 {
-            return Some(format!("this {event_type} is one replica's for {claimed_seconds:.0} s to come"));
+            return Some(format!("{name} is one replica's for {claimed_seconds:.0} s to come"));
         }
-        (*age_seconds < -60.0).then(|| format!("this {event_type} happens only in {:.0} s", -age_seconds))
+        (*age_seconds < -60.0).then(|| format!("{name} happens only in {:.0} s", -age_seconds))
+    }
+
+    /// What it is, and what it is about.
+    fn name(&self) -> String {
+        format!("{} of {}, message {},", self.event_type, self.subject, self.event_id)
     }
 
     fn finding(&self, check: &str, detail: String, mend: Mend) -> Finding {
