@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Availability, CartId, EndReason, Event, Item, Items, Movement, MovementKind, ProductId, Reservation,
-    ReservationId, State, StockLevel,
+    Availability, CartId, Event, Item, Items, Movement, MovementKind, ProductId, Reservation, ReservationId,
+    State, StockLevel,
 };
 
 /// What was locked and looked up for a batch, kept up to date while its commands are decided one by one.
@@ -142,8 +142,7 @@ impl<R> Books<R> {
                 level.on_hand = level.on_hand.saturating_sub(units);
             }),
         }
-        let is_lapse = kind == MovementKind::Released(Some(EndReason::Lapsed));
-        let caused_by = cause.message_id.filter(|_| !is_lapse).map(<[u8]>::to_vec);
+        let caused_by = cause.message_id.map(<[u8]>::to_vec);
         self.note(Movement { reservation: of, kind, items, at: cause.at, caused_by });
     }
 

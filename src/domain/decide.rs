@@ -2,7 +2,8 @@
 //!
 //! Law: deciding N commands in one batch equals deciding them one after another. It holds because a batch *is*
 //! decided one after another, on books that are kept up to date in memory; the property tests check that
-//! nothing is lost on the way to the store and back.
+//! nothing is lost on the way to the store and back. One thing is left open: of several lapsed holds that would
+//! help a reserve, those that the batch has locked anyway may give way before others that lapsed earlier.
 
 use std::collections::HashMap;
 

@@ -78,7 +78,7 @@ fn take_all_or_nothing<R>(
     let former = standing.as_ref().map(|(_, hold)| hold);
     let hold = Hold {
         cart: reserve.cart,
-        order: reserve.order.or(former.and_then(|hold| hold.order)),
+        order: reserve.order,
         lines: Lines::open_with(&reserve.items),
         reserved_at: at,
         expires_at: later_end(former, reserve, at),
@@ -88,7 +88,8 @@ fn take_all_or_nothing<R>(
     let hold = match standing {
         Some((former_id, former)) if former_id == id => {
             let lines = amend(books, id, &former, reserve, cause);
-            Hold { lines, is_amended: true, reserved_by: former.reserved_by, ..hold }
+            let order = reserve.order.or(former.order);
+            Hold { order, lines, is_amended: true, reserved_by: former.reserved_by, ..hold }
         }
         Some((former_id, former)) => {
             supersede(books, former_id, former, cause, aside);

@@ -29,7 +29,7 @@ pub struct Step {
 }
 
 /// What a command asks for, with its lines as the sender wrote them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     Reserve(Ask),
     Release { reservation: ReservationId, part: Option<Vec<Item>>, reason: Option<ReleaseReason> },

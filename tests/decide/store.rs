@@ -20,6 +20,8 @@ pub struct Store {
     pub movements: Vec<Movement>,
     /// The events of stock, in the order of the outbox.
     pub availabilities: Vec<Availability>,
+    /// Whether a batch loads every lapsed hold, not only those of what falls short.
+    loads_all_lapsed: bool,
     reservations: BTreeMap<ReservationId, Row>,
     outcomes: BTreeMap<Vec<u8>, Record>,
 }
@@ -54,6 +56,10 @@ impl Store {
         store
     }
 
+    pub fn loading_all_lapsed(self) -> Self {
+        Self { loads_all_lapsed: true, ..self }
+    }
+
     /// Units come in, as `inventory stock adjust` books them.
     pub fn deliver(&mut self, product: ProductId, units: u64, at: DateTime<Utc>) {
         self.deliveries.push(Delivery { product, units, at });
@@ -68,10 +74,12 @@ impl Store {
 
     /// One transaction; begun anew with the lapsed holds that may give back what falls short.
     pub fn transact(&mut self, requests: &[Request], now: DateTime<Utc>) -> Vec<Told> {
-        let mut lapsed = BTreeSet::new();
+        let until = time_of(requests.len(), now);
+        let all = self.reservations().filter(|r| self.loads_all_lapsed && is_due(r, until));
+        let mut lapsed: BTreeSet<ReservationId> = all.map(|reservation| reservation.id).collect();
         let (books, decisions) = loop {
             let locked = self.locked(requests, &lapsed);
-            let missed_by = Missing { locked: &locked, until: time_of(requests.len(), now) };
+            let missed_by = Missing { locked: &locked, until };
             let mut books = self.open(requests, &locked);
             let decisions = decide(&mut books, requests, now);
             let missed = self.missed(&decisions, &missed_by);
