@@ -167,3 +167,16 @@ SELECT product_id, 'default', repaired_at, 4, repair_id, 'REPAIRED', 0::bigint, 
 FROM repair WHERE product_id IS NOT NULL;
 
 COMMENT ON VIEW stock_ledger IS 'Everything that ever moved a product''s stock, with its cause.';
+COMMENT ON COLUMN stock_ledger.product_id IS 'The product.';
+COMMENT ON COLUMN stock_ledger.location IS 'Where its stock is kept.';
+COMMENT ON COLUMN stock_ledger.at IS 'When, by the clock of the database.';
+COMMENT ON COLUMN stock_ledger.step IS 'What comes first of what happened at the same time: what is given back before what is taken.';
+COMMENT ON COLUMN stock_ledger.number IS 'What comes first of the same step: the key of the fact.';
+COMMENT ON COLUMN stock_ledger.kind IS 'COUNTED, ADJUSTED: by an operator. RESERVED, RELEASED, CONSUMED, CONSUMED_LATE: by a reservation. REPAIRED: a mend. BROUGHT_FORWARD: what reservations past their retention consumed.';
+COMMENT ON COLUMN stock_ledger.on_hand_delta IS 'Units by which on hand changed.';
+COMMENT ON COLUMN stock_ledger.reserved_delta IS 'Units by which reserved changed.';
+COMMENT ON COLUMN stock_ledger.reservation_id IS 'Whose stock moved; null where it was no reservation''s.';
+COMMENT ON COLUMN stock_ledger.reason IS 'Why, where somebody said so.';
+COMMENT ON COLUMN stock_ledger.caused_by IS 'The message_id of the command that caused it; null where none did.';
+COMMENT ON COLUMN stock_ledger.operator IS 'Who did it; null where no operator did.';
+COMMENT ON COLUMN stock_ledger.product_ids IS 'All products of the fact that the line is from: a query of one product that asks $1 = ANY (product_ids) as well need not take every fact apart.';

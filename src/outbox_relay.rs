@@ -102,11 +102,12 @@ impl Relay {
             transaction.rollback().await?;
             return Ok(InOrder::Another);
         };
-        let (keys, events) = readable(next);
-        if keys.is_empty() {
+        if next.is_empty() {
             transaction.rollback().await?;
             return Ok(InOrder::Nothing);
         }
+        let Sorted { keys, events, unreadable } = sort(next);
+        outbox::set_aside(transaction.connection()?, &unreadable, self.settings.lease_seconds).await?;
         self.publish(&events).await?;
         outbox::delete(transaction.connection()?, &keys).await?;
         transaction.commit().await?;
@@ -145,7 +146,7 @@ impl Relay {
     async fn adopt_orphans(&self) -> Result<usize, RelayError> {
         let lease = self.settings.lease_seconds;
         let orphans = outbox::claim_orphans(self.database.pool(), lease, ORPHANS_AT_ONCE).await?;
-        let (keys, events) = readable(orphans);
+        let Sorted { keys, events, .. } = sort(orphans);
         self.publish(&events).await?;
         outbox::delete(self.database.pool(), &keys).await?;
         Ok(keys.len())
@@ -172,17 +173,31 @@ impl Relay {
     }
 }
 
-/// The events with their keys. A row that this program did not write stays where it is: it must not hold up the
-/// others.
-fn readable(rows: Vec<outbox::Orphan>) -> (Vec<i64>, Vec<Event>) {
-    let readable = rows.into_iter().filter_map(|orphan| match Event::try_from(orphan.row) {
-        Ok(event) => Some((orphan.outbox_id, event)),
-        Err(error) => {
-            error!(%error, "an event in the outbox cannot be published: `inventory verify` says more");
-            None
+/// Rows of the outbox by what can be done with them.
+#[derive(Default)]
+struct Sorted {
+    keys: Vec<i64>,
+    /// In the order of their keys.
+    events: Vec<Event>,
+    /// The keys of rows that this program did not write. They stay, and must not hold up the others.
+    unreadable: Vec<i64>,
+}
+
+fn sort(rows: Vec<outbox::Orphan>) -> Sorted {
+    let mut sorted = Sorted::default();
+    for outbox::Orphan { outbox_id, row } in rows {
+        match Event::try_from(row) {
+            Ok(event) => {
+                sorted.keys.push(outbox_id);
+                sorted.events.push(event);
+            }
+            Err(error) => {
+                error!(%error, "an event in the outbox cannot be published: `inventory verify` says more");
+                sorted.unreadable.push(outbox_id);
+            }
         }
-    });
-    readable.unzip()
+    }
+    sorted
 }
 
 /// What came of a look for events that are published in order.

@@ -122,6 +122,26 @@ pub async fn next_in_order(
     Ok(Some(events))
 }
 
+/// Takes these out of the order: each is looked at again only when a lease is over.
+pub async fn set_aside(
+    connection: &mut PgConnection,
+    keys: &[i64],
+    lease_seconds: u32,
+) -> Result<(), StorageError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE outbox SET is_ordered = false, claimed_until = clock_timestamp() + make_interval(secs => $2)
+         WHERE outbox_id = ANY($1)",
+    )
+    .bind(keys)
+    .bind(f64::from(lease_seconds))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// The broker has confirmed these.
 pub async fn delete(executor: impl PgExecutor<'_>, keys: &[i64]) -> Result<(), StorageError> {
     sqlx::query("DELETE FROM outbox WHERE outbox_id = ANY($1)").bind(keys).execute(executor).await?;

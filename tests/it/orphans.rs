@@ -51,6 +51,31 @@ async fn an_event_that_another_replica_sees_to_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_event_that_cannot_be_read_does_not_hold_up_the_others() {
+    let mut harness = Setup::new().with("INVENTORY__OUTBOX__SWEEP_INTERVAL_MS", "20").start().await;
+    let ours_for_now = "clock_timestamp() + interval '1 hour'";
+    let broken = leave_behind(&harness, ours_for_now).await;
+    let also_broken = leave_behind(&harness, ours_for_now).await;
+    let of_another_release = format!(
+        "UPDATE outbox SET event_type = 'InventoryReturned', claimed_until = clock_timestamp(),
+                           is_ordered = event_id = '{broken}'
+         WHERE event_id IN ('{broken}', '{also_broken}')"
+    );
+    harness.site().database.execute(&of_another_release).await;
+
+    let orphan = leave_behind(&harness, "clock_timestamp()").await;
+    harness.client.events.next_caused_by(&orphan.to_string(), "the orphaned event").await;
+    let product = harness.product(1).await;
+    assert_eq!(harness.next_stock_event(product).await.json["version"], 1);
+    // They stay, for the release that can read them.
+    assert_eq!(harness.site().database.number("SELECT count(*) FROM outbox").await, 2);
+    for service in harness.services() {
+        service.logged("cannot be published").await;
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn two_replicas_publish_each_orphan_once() {
     let setup = Setup::new().replicas(2).with("INVENTORY__OUTBOX__SWEEP_INTERVAL_MS", "20");
     let mut harness = setup.start().await;

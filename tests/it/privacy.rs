@@ -19,6 +19,8 @@ async fn assert_discreet(filter: &str, format: &str) {
     }
     let in_the_books = "SELECT count(*) FROM (
         SELECT reservation::text AS row FROM reservation UNION ALL
+        SELECT fact::text FROM reservation_movement AS fact UNION ALL
+        SELECT convert_from(event_body, 'UTF8') FROM command_outcome UNION ALL
         SELECT convert_from(body, 'UTF8') FROM command_outcome) AS everything WHERE row LIKE '%5ec2e7ed%'";
     assert_eq!(harness.site().database.number(in_the_books).await, 0);
     let says_all = harness.log().to_lowercase().contains("trace");
@@ -34,8 +36,17 @@ async fn say_everything(harness: &mut Harness) {
     harness
         .outcome_of(&cart().with("items", serde_json::json!([{ "productId": product, "quantity": 9 }])))
         .await;
-    harness.ask(Message::release(&reservation).with("customerId", CUSTOMER)).await;
-    harness.ask(Message::stock_level(product).with("customerId", CUSTOMER)).await;
+    let asked = [
+        Message::extend(&reservation, 60),
+        Message::reservation_by("reservationId", &reservation),
+        Message::release(&reservation),
+        Message::consume(&reservation),
+        Message::stock_level(product),
+        Message::stock_levels(&[product]),
+    ];
+    for message in asked {
+        harness.ask(message.with("customerId", CUSTOMER)).await;
+    }
     let bad = [
         cart().with("customerId", format!("{CUSTOMER}0")),
         cart().with("customerId", serde_json::json!([CUSTOMER])),
@@ -45,6 +56,8 @@ async fn say_everything(harness: &mut Harness) {
         cart().with_body(format!("{{\"customerId\":\"{CUSTOMER}\"")),
         Message::release(&format!("{CUSTOMER}!")),
         Message::release(&reservation).with("reason", CUSTOMER),
+        Message::consume(&reservation).with("items", CUSTOMER),
+        Message::extend(CUSTOMER, 1).with("holdSeconds", CUSTOMER),
     ];
     for message in bad {
         let message = message.with_reply_to(&harness.client.replies.queue);

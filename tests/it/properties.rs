@@ -72,6 +72,9 @@ async fn a_trace_is_continued() {
 
     let event = harness.outcome_of(&traced(Message::reserve(Uuid::new_v4(), &[(product, 1)]))).await;
     assert_continues(&event);
+    let consume = traced(Message::consume(&event.reservation()));
+    assert_continues(&harness.ask(consume.clone()).await);
+    assert_continues(&harness.next_movement_of(&consume).await);
     let released = harness.ask(traced(Message::release(&event.reservation()))).await;
     assert_continues(&released);
     let level = harness.ask(traced(Message::stock_level(product))).await;
@@ -131,8 +134,13 @@ async fn nothing_else_is_copied_out() {
     };
 
     let event = harness.outcome_of(&overloaded(Message::reserve(Uuid::new_v4(), &[(product, 1)]))).await;
+    let release = overloaded(Message::release(&event.reservation()));
     let answers = [
-        harness.ask(overloaded(Message::release(&event.reservation()))).await,
+        harness.ask(overloaded(Message::extend(&event.reservation(), 60))).await,
+        harness.ask(release.clone()).await,
+        harness.next_movement_of(&release).await,
+        harness.ask(overloaded(Message::reservation_by("cartId", event.text("cartId")))).await,
+        harness.ask(overloaded(Message::stock_levels(&[product]))).await,
         harness.ask(overloaded(Message::stock_level(product))).await,
         harness.ask(overloaded(Message::stock_level(Uuid::new_v4()))).await,
         event,
@@ -153,8 +161,17 @@ async fn the_type_decides_and_where_it_is_missing_the_routing_key() {
     };
 
     let event = harness.outcome_of(&untyped(Message::reserve(Uuid::new_v4(), &[(product, 1)]))).await;
-    let released = harness.ask(untyped(Message::release(&event.reservation()))).await;
-    assert_eq!(released.text("status"), "RELEASED");
+    let id = event.reservation();
+    for (message, kind) in [
+        (Message::extend(&id, 60), "ExtendHold"),
+        (Message::reservation_by("reservationId", &id), "GetReservation"),
+        (Message::release(&id), "ReleaseInventory"),
+        (Message::stock_levels(&[product]), "GetStockLevels"),
+    ] {
+        assert_eq!(harness.ask(untyped(message)).await.kind(), kind);
+    }
+    let consumption = harness.ask(untyped(Message::consume(&id))).await;
+    consumption.assert_problem("RESERVATION_RELEASED", 409);
     assert_eq!(harness.ask(untyped(Message::stock_level(product))).await.json["available"], 9);
 
     // Straight to the queue the key says nothing.

@@ -74,7 +74,7 @@ fn fields_are_those_of_the_contract() {
         (
             "get-reservation-response",
             "reservationId cartId status items reservedAt",
-            "orderId expiresAt endedAt reason",
+            "orderId expiresAt endedAt reason lapsed",
         ),
         ("inventory-reserved", "reservationId items reservedAt", "orderId cartId expiresAt"),
         ("inventory-unavailable", "unavailableItems checkedAt", "orderId cartId reason"),

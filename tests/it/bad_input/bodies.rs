@@ -183,6 +183,50 @@ async fn no_release() {
     assert_invalid(&Message::release(""), bodies).await;
 }
 
+/// What is no list of items.
+fn no_items() -> Vec<Value> {
+    let product = Uuid::new_v4();
+    let line = |product: Value, quantity: Value| json!([{ "productId": product, "quantity": quantity }]);
+    let mut lists = vec![json!([]), json!({}), json!("x"), json!(1), json!([null]), json!([[product, 1]])];
+    lists.extend(no_uuids().into_iter().map(|id| line(id, json!(1))));
+    lists.extend(
+        [json!(0), json!(-1), json!(1.5), json!("1"), json!(null), json!(2_147_483_648_u64)]
+            .map(|quantity| line(json!(product), quantity)),
+    );
+    lists.push(json!([{ "productId": product }]));
+    lists
+}
+
+#[tokio::test]
+async fn no_part() {
+    let of =
+        |items: Value| json!({ "reservationId": Uuid::new_v4(), "items": items }).to_string().into_bytes();
+    assert_invalid(&Message::release(""), no_items().into_iter().map(of).collect()).await;
+    assert_invalid(&Message::consume(""), no_items().into_iter().map(of).collect()).await;
+}
+
+#[tokio::test]
+async fn no_consumption() {
+    let mut bodies = vec![b"{".to_vec(), b"{}".to_vec(), json!([Uuid::new_v4()]).to_string().into_bytes()];
+    let of = |id: Value| json!({ "reservationId": id }).to_string().into_bytes();
+    bodies.extend(no_uuids().into_iter().map(of));
+    assert_invalid(&Message::consume(""), bodies).await;
+}
+
+#[tokio::test]
+async fn no_extension() {
+    let good = Uuid::new_v4();
+    let of = |id: Value, seconds: Value| json!({ "reservationId": id, "holdSeconds": seconds }).to_string();
+    let mut bodies =
+        vec![json!({ "reservationId": good }).to_string(), json!({ "holdSeconds": 5 }).to_string()];
+    bodies.extend(no_uuids().into_iter().map(|id| of(id, json!(5))));
+    bodies.extend(
+        [json!(0), json!(-1), json!(1.5), json!("60"), json!(null), json!([5]), json!(2_147_483_648_u64)]
+            .map(|seconds| of(json!(good), seconds)),
+    );
+    assert_invalid(&Message::extend("", 1), bodies.into_iter().map(String::into_bytes).collect()).await;
+}
+
 /// Demands that each body is refused, and that the good ones between them are not.
 async fn assert_invalid(pattern: &Message, bodies: Vec<Vec<u8>>) {
     let mut harness = Harness::start().await;

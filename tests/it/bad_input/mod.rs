@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::support::message::Queue;
 use crate::support::{Harness, Message, Received};
 
 /// Sends bad messages between good ones in one burst, and demands that each of them has the outcome it should.
@@ -81,8 +82,15 @@ async fn a_refusal_that_is_business_is_answered_and_not_dead_lettered() {
     let mut harness = Harness::start().await;
     let nobody = Uuid::new_v4();
     harness.ask(Message::stock_level(nobody)).await.assert_problem("PRODUCT_NOT_FOUND", 404);
-    let release = Message::release(&nobody.to_string());
-    harness.ask(release).await.assert_problem("RESERVATION_NOT_FOUND", 404);
+    let nobody = nobody.to_string();
+    for message in [
+        Message::extend(&nobody, 60),
+        Message::consume(&nobody),
+        Message::reservation_by("orderId", &nobody),
+        Message::release(&nobody),
+    ] {
+        harness.ask(message).await.assert_problem("RESERVATION_NOT_FOUND", 404);
+    }
     harness.finish().await;
 }
 
@@ -113,15 +121,21 @@ async fn what_went_to_the_wrong_queue_is_not_lost() {
     harness.client.send(&unanswerable).await;
     harness.assert_refused(&unanswerable, "INVALID_MESSAGE", 400).await;
 
-    let mut query = Message::stock_level(product).with_reply_to(&replies).straight();
-    query.queue = crate::support::message::Queue::Commands;
-    harness.client.send(&query).await;
-    harness.assert_refused(&query, "UNSUPPORTED_TYPE", 400).await;
-
-    let mut command = Message::reserve(Uuid::new_v4(), &[(product, 1)]).with_reply_to(&replies).straight();
-    command.queue = crate::support::message::Queue::Queries;
-    harness.client.send(&command).await;
-    harness.assert_refused(&command, "UNSUPPORTED_TYPE", 400).await;
+    let id = Uuid::new_v4().to_string();
+    let astray = [
+        (Message::stock_level(product), Queue::Commands),
+        (Message::stock_levels(&[product]), Queue::Commands),
+        (Message::reservation_by("cartId", &id), Queue::Commands),
+        (Message::reserve(Uuid::new_v4(), &[(product, 1)]), Queue::Queries),
+        (Message::consume(&id), Queue::Queries),
+        (Message::extend(&id, 5), Queue::Queries),
+    ];
+    for (message, queue) in astray {
+        let mut message = message.with_reply_to(&replies).straight();
+        message.queue = queue;
+        harness.client.send(&message).await;
+        harness.assert_refused(&message, "UNSUPPORTED_TYPE", 400).await;
+    }
     harness.assert_level(product, 3, 0).await;
     harness.finish().await;
 }

@@ -126,6 +126,22 @@ impl Harness {
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
 
+    /// Waits until every event that was promised is published.
+    pub async fn until_all_is_published(&self) {
+        let database = &self.deployment.site.database;
+        let promised = async || database.number("SELECT count(*) FROM outbox").await;
+        eventually("an empty outbox", async || promised().await == 0).await;
+    }
+
+    /// Waits until so many commands of this database have been decided, and everything about them is published.
+    pub async fn until_all_are_decided(&self, commands: usize) {
+        let database = &self.deployment.site.database;
+        let decided = async || database.number("SELECT count(*) FROM command_outcome").await;
+        let awaited = format!("{commands} decided commands");
+        eventually(&awaited, async || decided().await == i64::try_from(commands).unwrap()).await;
+        self.until_all_is_published().await;
+    }
+
     /// All that was logged since this test began.
     pub fn log(&self) -> String {
         let log: String = self.deployment.services.iter().map(Service::log).collect();
@@ -158,7 +174,7 @@ impl Harness {
     /// may come twice. Gives those that nobody awaited.
     pub async fn finish_after_an_outage(mut self) -> Vec<Received> {
         // What a replica left behind is found only by one that runs.
-        self.assert_outbox_is_empty().await;
+        self.until_all_is_published().await;
         self.deployment.stop().await;
         let again = self.client.events.rest().await;
         self.finish_stopped().await;
@@ -185,7 +201,7 @@ impl Harness {
     }
 
     async fn assert_all_is_settled(&mut self) {
-        self.assert_outbox_is_empty().await;
+        self.until_all_is_published().await;
         // Looked over as they are taken out; to await them is for the tests that are about them.
         self.client.movements.rest().await;
         assert_in_order(&self.client.stock.rest().await);
@@ -195,12 +211,6 @@ impl Harness {
         for queue in [commands, queries, dead_letter] {
             eventually(&format!("an empty {queue}"), async || self.client.depth(queue).await == 0).await;
         }
-    }
-
-    async fn assert_outbox_is_empty(&self) {
-        let database = &self.deployment.site.database;
-        let promised = async || database.number("SELECT count(*) FROM outbox").await;
-        eventually("an empty outbox", async || promised().await == 0).await;
     }
 
     async fn assert_books_balance(&self) {

@@ -2,10 +2,12 @@
 //! client. Every wait is for something that happens, and ends with an error that says what did not.
 
 pub mod client;
+pub mod clock;
 pub mod conformance;
+pub mod crowd;
 pub mod database;
 pub mod deployment;
-mod dialogue;
+pub mod dialogue;
 pub mod harness;
 pub mod http;
 pub mod inbox;

@@ -6,6 +6,7 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, ShortString};
 use serde_json::Value;
+use uuid::Uuid;
 
 /// A message that arrived.
 #[derive(Clone)]
@@ -86,6 +87,11 @@ impl Received {
     pub fn shortfalls(&self) -> Vec<(String, u64, u64)> {
         assert_eq!(self.kind(), "InventoryUnavailable", "{self:?}");
         assert_eq!(self.json["reason"], "INSUFFICIENT_STOCK", "{self:?}");
+        self.unavailable_items()
+    }
+
+    /// Product, requested and available of everything that falls short, sorted.
+    pub fn unavailable_items(&self) -> Vec<(String, u64, u64)> {
         let mut shortfalls = entries(&self.json["unavailableItems"], |item| {
             (id_of(item), item["requested"].as_u64().unwrap(), item["available"].as_u64().unwrap())
         });
@@ -95,10 +101,23 @@ impl Received {
 
     /// Product and quantity of every item, sorted.
     pub fn items(&self) -> Vec<(String, u64)> {
-        let mut items =
-            entries(&self.json["items"], |item| (id_of(item), item["quantity"].as_u64().unwrap()));
+        self.items_in("items")
+    }
+
+    /// The same of another field.
+    pub fn items_in(&self, field: &str) -> Vec<(String, u64)> {
+        let mut items = entries(&self.json[field], |item| (id_of(item), item["quantity"].as_u64().unwrap()));
         items.sort();
         items
+    }
+
+    /// What of a product in a reservation was reserved, is held, was released, and was consumed.
+    pub fn parts_of(&self, product: Uuid) -> (u64, u64, u64, u64) {
+        let items = self.json["items"].as_array().unwrap_or_else(|| panic!("no items in {self:?}"));
+        let line = items.iter().find(|item| id_of(item) == product.to_string());
+        let line = line.unwrap_or_else(|| panic!("no {product} in {self:?}"));
+        let units = |part: &str| line[part].as_u64().unwrap_or_else(|| panic!("no {part} in {self:?}"));
+        (units("quantity"), units("held"), units("released"), units("consumed"))
     }
 
     /// Demands a problem with this code and status.
