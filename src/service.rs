@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::batch::{Bookkeeper, Expiry, Handler};
+use crate::batch::{Bookkeeper, Expiry, Handler, Searched};
 use crate::config::{Settings, SettingsError};
 use crate::contract::ReplyToPolicy;
 use crate::http::{self, Health};
@@ -202,6 +202,7 @@ impl Parts {
             lease_seconds: settings.outbox.lease_seconds,
             relay: to_relay,
             metrics: Arc::clone(&metrics),
+            searched: Searched::default(),
         };
         let (expiry, batch) = (settings.expiry, settings.batch);
         let expiry = Expiry { bookkeeper: bookkeeper.clone(), settings: expiry, batch };

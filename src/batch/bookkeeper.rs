@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use super::answered::{Answered, answer};
 use super::intake::Accepted;
 use super::promised::{Event, Promised};
+use super::searched::Searched;
 use crate::contract::encode_event;
 use crate::domain::{
     Books, Changes, Command, Decision, Item, Items, Known, Request, Reservation, State, decide, lapse,
@@ -37,6 +37,8 @@ pub struct Bookkeeper {
     pub relay: mpsc::Sender<Promised>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where lapsed holds need not be looked for any more.
+    pub searched: Searched,
 }
 
 /// What came of trying to decide.
@@ -80,10 +82,17 @@ impl Bookkeeper {
         let now = transaction.now().await?;
         watch.lap(Step::Load);
         let decisions = decide(&mut books, &requests, now);
-        let missed = missed(transaction.connection()?, &decisions, &known, time_of(batch.len(), now)).await?;
-        if !missed.is_empty() {
-            transaction.rollback().await?;
-            return Ok(Tried::Missed(missed));
+        let short = short(&decisions);
+        if !short.is_empty() {
+            let (searched, until) = (self.searched.of(&short), time_of(batch.len(), now));
+            let connection = transaction.connection()?;
+            let missed =
+                reservation::due_of_products(connection, &short, &known, searched, until, LAPSED_AT_ONCE);
+            let missed = missed.await?;
+            if !missed.is_empty() {
+                transaction.rollback().await?;
+                return Ok(Tried::Missed(missed));
+            }
         }
         let answered = answer(batch, decisions, now)?;
         let events = batch.iter().zip(&answered).flat_map(|(of, answered)| answered.events(&of.causation));
@@ -95,6 +104,7 @@ impl Bookkeeper {
         watch.lap(Step::Persist);
         transaction.commit().await?;
         watch.lap(Step::Commit);
+        self.searched.note(&short, now);
         self.metrics.batch(batch.len());
         self.hand_on(promised).await;
         Ok(Tried::Committed(answered))
@@ -205,27 +215,14 @@ fn products(requests: &[Request], reservations: &[Reservation]) -> Vec<Uuid> {
     products.into_iter().collect()
 }
 
-/// Lapsed holds, not known yet, of products that fall short for somebody.
-async fn missed(
-    connection: &mut PgConnection,
-    decisions: &[Decision<Record>],
-    known: &[Uuid],
-    now: DateTime<Utc>,
-) -> Result<Vec<Uuid>, StorageError> {
-    let short: BTreeSet<Uuid> = decisions
-        .iter()
-        .filter_map(|decision| match decision {
-            Decision::New(done) => Some(done.outcome.shortfalls()),
-            _ => None,
-        })
-        .flatten()
-        .map(|shortfall| shortfall.product.0)
-        .collect();
-    if short.is_empty() {
-        return Ok(Vec::new());
-    }
-    let short: Vec<Uuid> = short.into_iter().collect();
-    reservation::due_of_products(connection, &short, known, now, LAPSED_AT_ONCE).await
+/// The products that fall short for somebody.
+fn short(decisions: &[Decision<Record>]) -> Vec<Uuid> {
+    let new = decisions.iter().filter_map(|decision| match decision {
+        Decision::New(done) => Some(done.outcome.shortfalls()),
+        _ => None,
+    });
+    let short: BTreeSet<Uuid> = new.flatten().map(|shortfall| shortfall.product.0).collect();
+    short.into_iter().collect()
 }
 
 async fn persist_changes(connection: &mut PgConnection, changes: &Changes) -> Result<(), StorageError> {

@@ -10,10 +10,12 @@ mod expiry;
 mod handler;
 mod intake;
 mod promised;
+mod searched;
 mod settlement;
 
 pub use bookkeeper::Bookkeeper;
 pub use expiry::Expiry;
 pub use handler::Handler;
 pub use promised::{Event, Promised};
+pub use searched::Searched;
 pub use settlement::{Disposition, Reply, Settlement};

@@ -11,7 +11,7 @@ use super::Failure;
 use super::output::{stdout, written};
 use super::stock::{open, operator};
 use super::verify::{WireFinding, line, unbalanced, with_progress};
-use crate::batch::Bookkeeper;
+use crate::batch::{Bookkeeper, Searched};
 use crate::config::Settings;
 use crate::storage::repair::{Guard, Mended, Order, by_hand, mend, record};
 use crate::storage::verify::{Finding, Mend, Report, Scope};
@@ -127,8 +127,13 @@ async fn mend_one(database: &Database, finding: &Finding, order: Order<'_>) -> R
 /// replica to publish them at once.
 async fn lapse(database: &Database, ids: &[Uuid]) -> Result<(), Failure> {
     let (relay, _) = mpsc::channel(1);
-    let bookkeeper =
-        Bookkeeper { database: database.clone(), lease_seconds: 0, relay, metrics: Arc::default() };
+    let bookkeeper = Bookkeeper {
+        database: database.clone(),
+        lease_seconds: 0,
+        relay,
+        metrics: Arc::default(),
+        searched: Searched::default(),
+    };
     bookkeeper.lapse(ids).await?;
     Ok(())
 }

@@ -30,6 +30,10 @@ impl Database {
                 ("statement_timeout", ms(settings.statement_timeout_ms)),
                 ("lock_timeout", ms(settings.lock_timeout_ms)),
                 ("idle_in_transaction_session_timeout", ms(settings.transaction_timeout_ms)),
+                // Every statement of the service goes by a key, however full or empty the planner takes a table to be.
+                ("enable_seqscan", "off".to_owned()),
+                ("max_parallel_workers_per_gather", "0".to_owned()),
+                ("jit", "off".to_owned()),
             ],
             settings.transaction_timeout(),
         )

@@ -75,24 +75,27 @@ pub async fn due(
     Ok(due)
 }
 
-/// The first holds of these products that have lapsed by `now`, up to `limit`, but for those that are known
-/// already; without locking them.
+/// The first holds of these products that have lapsed after `searched` (if any) and by `now`, up to `limit`, but
+/// for those that are known already; without locking them.
 pub async fn due_of_products(
     connection: &mut PgConnection,
     products: &[Uuid],
     known: &[Uuid],
+    searched: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<Uuid>, StorageError> {
     let due = sqlx::query_scalar(
         "SELECT reservation_id FROM reservation
-         WHERE state = 'HELD' AND expires_at <= $3 AND product_ids && $1 AND reservation_id <> ALL ($2)
+         WHERE state = 'HELD' AND expires_at > coalesce($5, '-infinity') AND expires_at <= $3
+           AND product_ids && $1 AND reservation_id <> ALL ($2)
          ORDER BY expires_at, reservation_id LIMIT $4",
     )
     .bind(products)
     .bind(known)
     .bind(now)
     .bind(i64::from(limit))
+    .bind(searched)
     .fetch_all(connection)
     .await?;
     Ok(due)
