@@ -21,7 +21,9 @@ use crate::domain::{
 };
 use crate::metrics::{Metrics, Step};
 use crate::storage::outcome::Record;
-use crate::storage::{Database, StorageError, Transaction, movement, outbox, outcome, reservation, stock};
+use crate::storage::{
+    Database, StorageError, Transaction, lapsing, movement, outbox, outcome, reservation, stock,
+};
 
 /// Lapsed holds that are given back in one transaction.
 pub(super) const LAPSED_AT_ONCE: u32 = 256;
@@ -87,7 +89,7 @@ impl Bookkeeper {
             let (searched, until) = (self.searched.of(&short), time_of(batch.len(), now));
             let connection = transaction.connection()?;
             let missed =
-                reservation::due_of_products(connection, &short, &known, searched, until, LAPSED_AT_ONCE);
+                lapsing::due_of_products(connection, &short, &known, searched, until, LAPSED_AT_ONCE);
             let missed = missed.await?;
             if !missed.is_empty() {
                 transaction.rollback().await?;

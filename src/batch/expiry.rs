@@ -11,7 +11,7 @@ use super::Bookkeeper;
 use super::bookkeeper::{LAPSED_AT_ONCE, load};
 use crate::config::{BatchSettings, ExpirySettings};
 use crate::domain::{Books, Reservation};
-use crate::storage::{StorageError, reservation, stock};
+use crate::storage::{StorageError, lapsing, reservation, stock};
 
 /// Sweeps lapsed holds. Any replica may, and one at a time does; what a command needs it does not wait for.
 #[derive(Debug)]
@@ -99,11 +99,11 @@ impl Expiry {
         connection: &mut sqlx::PgConnection,
         busy: &[Uuid],
     ) -> Result<Option<(Vec<Uuid>, f64)>, StorageError> {
-        if !reservation::may_sweep(connection).await? {
+        if !lapsing::may_sweep(connection).await? {
             return Ok(None);
         }
         let lines = u32::try_from(self.batch.lines).unwrap_or(u32::MAX);
-        let due = reservation::due(connection, busy, LAPSED_AT_ONCE, lines).await?;
+        let due = lapsing::due(connection, busy, LAPSED_AT_ONCE, lines).await?;
         let late_seconds = due.first().map(|due| due.late_seconds);
         Ok(late_seconds.map(|late| (due.into_iter().map(|due| due.reservation_id).collect(), late)))
     }

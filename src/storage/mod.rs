@@ -8,6 +8,7 @@ mod advisory_lock;
 mod column;
 mod database;
 mod error;
+pub mod lapsing;
 pub mod ledger;
 pub mod migrations;
 pub mod movement;
