@@ -106,7 +106,7 @@ pub enum Command {
         #[arg(long, requires = "reason")]
         apply: bool,
         /// Why, for the record
-        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        #[arg(long, value_name = "TEXT", value_parser = sentence)]
         reason: Option<String>,
     },
 
@@ -170,7 +170,7 @@ pub enum ReservationCommand {
         #[arg(long, value_enum, ignore_case = true)]
         state: Option<ReservationState>,
         /// Only those that were reserved at least so long ago: 90s, 15m, 2h, 3d
-        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
         older_than: Option<Duration>,
         /// At most so many
         #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
@@ -198,6 +198,12 @@ impl ReservationState {
             Self::Consumed => "CONSUMED",
         }
     }
+}
+
+/// Something that somebody will read.
+fn sentence(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("say why, for those who read the ledger") } else { Ok(text.to_owned()) }
 }
 
 /// What to do with stock.

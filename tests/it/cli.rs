@@ -3,18 +3,11 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::books::migrated;
 use crate::support::harness::file;
 use crate::support::process::{Ended, inventory, run};
 use crate::support::site::Site;
 use crate::support::{Harness, Message};
-
-/// A database that is up to date, and no service.
-async fn migrated() -> Site {
-    let site = Site::shared().await;
-    let done = site.inventory(&["migrate"]).await;
-    assert_eq!(done.code, Some(0), "{done:?}");
-    site
-}
 
 fn json_of(ended: &Ended) -> Value {
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -110,7 +103,19 @@ async fn help_teaches() {
     command.arg("--help");
     let help = run(command).await;
     assert_eq!(help.code, Some(0));
-    for word in ["serve", "migrate", "stock", "verify", "--json", "--config", "DATABASE_URL", "Exit codes"] {
+    for word in [
+        "serve",
+        "migrate",
+        "stock",
+        "ledger",
+        "reservation",
+        "verify",
+        "repair",
+        "--json",
+        "--config",
+        "DATABASE_URL",
+        "Exit codes",
+    ] {
         assert!(help.stdout.contains(word), "{word} is not in {}", help.stdout);
     }
 }
@@ -119,9 +124,15 @@ async fn help_teaches() {
 async fn no_command_but_serve_needs_the_broker() {
     let site = migrated().await.with("AMQP_URL", "amqp://nobody:nothing@127.0.0.1:1/%2f");
     let product = Uuid::new_v4().to_string();
-    for arguments in
-        [&["migrate"][..], &["stock", "set", &product, "1"], &["stock", "show", &product], &["verify"]]
-    {
+    for arguments in [
+        &["migrate"][..],
+        &["stock", "set", &product, "1"],
+        &["stock", "show", &product],
+        &["ledger", &product],
+        &["reservation", "list"],
+        &["verify"],
+        &["repair", "--apply", "--reason", "a try"],
+    ] {
         let ended = site.inventory(arguments).await;
         assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
     }
@@ -136,7 +147,10 @@ async fn without_the_database_every_command_ends_with_3() {
         &["migrate"][..],
         &["stock", "set", &product, "1"],
         &["stock", "import", csv.to_str().unwrap()],
+        &["ledger", &product],
+        &["reservation", "show", &product],
         &["verify"],
+        &["repair"],
     ] {
         let ended = site.inventory(arguments).await;
         assert_refused(&ended, 3, &["PostgreSQL"]);

@@ -1,8 +1,8 @@
 //! Random histories of all commands, through the real service: several senders, two replicas, holds that lapse in
 //! between, people who count. Nobody knows what each command must come to, but what must hold afterwards.
 
-mod commands;
-mod dice;
+pub mod commands;
+pub mod dice;
 mod told;
 
 use std::collections::{BTreeMap, HashSet};

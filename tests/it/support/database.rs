@@ -17,9 +17,19 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Creates it, empty.
     pub async fn create(server_url: &str) -> Self {
+        Self::create_with(server_url, "").await
+    }
+
+    /// Another one with the same content. Nobody may be connected to this one.
+    pub async fn copy(&self) -> Self {
+        Self::create_with(&self.server_url, &format!("TEMPLATE {}", self.name)).await
+    }
+
+    async fn create_with(server_url: &str, options: &str) -> Self {
         let name = format!("it_{}", Uuid::new_v4().simple());
         let mut server = PgConnection::connect(server_url).await.expect("PostgreSQL");
-        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut server).await.unwrap();
+        let sql = format!("CREATE DATABASE {name} {options}");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut server).await.unwrap();
         server.close().await.unwrap();
         Self { url: with_database(server_url, &name), name, server_url: server_url.to_owned() }
     }

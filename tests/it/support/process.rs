@@ -51,3 +51,10 @@ pub fn inventory() -> Command {
     command.current_dir(Path::new(env!("CARGO_TARGET_TMPDIR")));
     command
 }
+
+/// The same with settings, for one of its commands.
+pub fn inventory_with(settings: &[(String, String)], arguments: &[&str]) -> Command {
+    let mut command = inventory();
+    command.args(arguments).envs(settings.iter().map(|(name, value)| (name, value)));
+    command
+}

@@ -1,8 +1,10 @@
 //! A place for services of one test alone: a database, names on the broker, settings.
 
+use std::process::Command;
+
 use super::database::TestDatabase;
 use super::names::{DeletedOnDrop, Names};
-use super::process::{Ended, inventory, run};
+use super::process::{Ended, inventory_with, run};
 use super::servers::Servers;
 use super::service::Service;
 
@@ -45,8 +47,11 @@ impl Site {
 
     /// Runs another command of the binary here.
     pub async fn inventory(&self, arguments: &[&str]) -> Ended {
-        let mut command = inventory();
-        command.args(arguments).envs(self.settings.iter().map(|(name, value)| (name, value)));
-        run(command).await
+        run(self.command(arguments)).await
+    }
+
+    /// The same, for whoever runs it later.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        inventory_with(&self.settings, arguments)
     }
 }
