@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::books::Cause;
 use super::lapse::lapse_if_due;
-use super::{Books, Command, Event, Outcome, Request, settle};
+use super::{Books, Command, Happening, Outcome, Request, settle};
 
 /// What came of one request of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,15 +33,6 @@ pub struct Done {
     pub at: DateTime<Utc>,
     /// What happened besides, in this order; what the outcome itself tells comes after it.
     pub aside: Vec<Happening>,
-}
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happening {
-    /// What.
-    pub event: Event,
-    /// Whether the command caused it. Otherwise time did: a hold had lapsed.
-    pub by_command: bool,
 }
 
 /// Whose answer a repetition gets.

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::books::Cause;
-use super::decide::Happening;
 use super::{
-    Books, EndReason, Event, Hold, Item, Items, MovementKind, Released, Reservation, ReservationId,
-    Shortfall, State,
+    Books, EndReason, Event, Happening, Hold, Item, Items, MovementKind, Released, Reservation,
+    ReservationId, Shortfall, State,
 };
 
 /// Gives back the stock of all holds that have lapsed by `now`. Tells what happened, in this order.

@@ -18,13 +18,13 @@ mod settle;
 
 pub use books::{Books, Changes, Known};
 pub use command::{Command, Consume, Extend, IdempotencyKey, Release, ReleaseReason, Request, Reserve};
-pub use decide::{Decision, Done, Happening, Repeat, decide, time_of};
+pub use decide::{Decision, Done, Repeat, decide, time_of};
 pub use ids::{CartId, OrderId, ProductId, ReservationId};
 pub use items::{Item, Items};
 pub use lapse::lapse;
 pub use lines::{Line, Lines};
 pub use outcome::{
-    Availability, Consumed, Event, Outcome, Receipt, Refusal, Released, Reserved, Shortfall, Status,
-    Unavailable, UnavailableReason,
+    Availability, Consumed, Event, Happening, Outcome, Receipt, Refusal, Released, Reserved, Shortfall,
+    Status, Unavailable, UnavailableReason,
 };
 pub use reservation::{EndReason, Hold, Movement, MovementKind, Reservation, State, StockLevel};

@@ -139,6 +139,15 @@ pub enum Event {
     Availability(Availability),
 }
 
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// What.
+    pub event: Event,
+    /// Whether the command caused it. Otherwise time did: a hold had lapsed.
+    pub by_command: bool,
+}
+
 /// `InventoryReleased`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Released {

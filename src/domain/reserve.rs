@@ -3,11 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::books::Cause;
-use super::decide::Happening;
 use super::lapse::shortfalls;
 use super::{
-    Books, EndReason, Event, Hold, Lines, Movement, MovementKind, Outcome, Refusal, Released, Reservation,
-    ReservationId, Reserve, Reserved, Shortfall, State, Unavailable, UnavailableReason,
+    Books, EndReason, Event, Happening, Hold, Lines, Movement, MovementKind, Outcome, Refusal, Released,
+    Reservation, ReservationId, Reserve, Reserved, Shortfall, State, Unavailable, UnavailableReason,
 };
 
 pub(super) fn decide<R>(

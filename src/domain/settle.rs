@@ -3,11 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::books::Cause;
-use super::decide::Happening;
 use super::lapse::shortfalls;
 use super::{
-    Books, Consume, Consumed, EndReason, Extend, Hold, Items, MovementKind, Outcome, Receipt, Refusal,
-    Release, Released, Reservation, ReservationId, State, Status,
+    Books, Consume, Consumed, EndReason, Extend, Happening, Hold, Items, MovementKind, Outcome, Receipt,
+    Refusal, Release, Released, Reservation, ReservationId, State, Status,
 };
 
 pub(super) fn release<R>(books: &mut Books<R>, release: &Release, cause: Cause<'_>) -> Outcome {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::support::clock::DatabaseClock;
@@ -108,6 +109,28 @@ async fn one_reserve_may_need_more_lapsed_holds_than_one_step_takes_back() {
     assert_eq!(harness.next_outcome_of(&second).await.shortfalls(), [(product.to_string(), 1, 0)]);
     assert_all_lapse(&mut harness, &reservations).await;
     harness.assert_level(product, 0, 600).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_product_that_somebody_has_locked_keeps_no_other_waiting() {
+    let mut harness = Harness::start().await;
+    let [locked, free] = harness.products([5, 5]).await;
+    let waiting = harness.outcome_of(&reserve_for(3600, &[(locked, 1), (free, 1)])).await.reservation();
+    let other = harness.outcome_of(&reserve_for(3600, &[(free, 2)])).await.reservation();
+    let mut somebody = harness.site().database.connect().await;
+    let mut transaction = somebody.begin().await.unwrap();
+    let lock = sqlx::query("SELECT 1 FROM stock WHERE product_id = $1 FOR UPDATE").bind(locked);
+    lock.execute(&mut *transaction).await.unwrap();
+
+    let_lapse(&harness).await;
+    harness.lapse_of(&other).await;
+    harness.assert_level(free, 4, 1).await;
+    harness.assert_level(locked, 4, 1).await;
+
+    transaction.rollback().await.unwrap();
+    harness.lapse_of(&waiting).await;
+    harness.assert_level(locked, 5, 0).await;
     harness.finish().await;
 }
 
