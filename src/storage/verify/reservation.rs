@@ -76,11 +76,12 @@ const PRODUCTS: &str = "
           WHERE NOT EXISTS (SELECT FROM stock WHERE stock.product_id = line.product_id)) AS missing
     JOIN LATERAL (SELECT reservation_id FROM reservation WHERE product_id = ANY (product_ids)) AS reservation ON true";
 
-/// Holds whose time is over: the service gives them back within a second. And carts that hold twice.
+/// Holds whose time is over: the service gives them back within a second, or, where very many lapse together, soon.
+/// And carts that hold twice.
 const HOLDS: &str = "
     SELECT 'hold.overdue' AS \"check\", reservation_id,
            format('it should have lapsed at %s', expires_at) AS detail, 'lapse' AS mend
-    FROM reservation WHERE state = 'HELD' AND expires_at < now() - interval '2 seconds'
+    FROM reservation WHERE state = 'HELD' AND expires_at < now() - interval '5 seconds'
     UNION ALL
     SELECT 'hold.ofCart', reservation_id, format('cart %s has another live hold', cart_id), 'byHand'
     FROM (SELECT reservation_id, cart_id, count(*) OVER (PARTITION BY cart_id) AS holds
