@@ -85,11 +85,16 @@ impl Responder {
         }
     }
 
-    /// What is known; nothing where the service stops before it could be read.
+    /// What is known; nothing where it cannot be read, or the service stops before it could be.
     async fn look_up(&self, queries: &[&Query]) -> Option<Known> {
         loop {
             match Known::read(&self.database, queries).await {
                 Ok(known) => return Some(known),
+                // Nothing that waiting would mend: their time is soon over.
+                Err(error) if !error.is_away() && !error.is_lost_race() => {
+                    warn!(%error, queries = queries.len(), "queries cannot be answered");
+                    return None;
+                }
                 Err(error) => {
                     warn!(%error, queries = queries.len(), "queries wait for the database");
                     self.stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await?;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -24,6 +25,9 @@ use crate::storage::outcome::Record;
 use crate::storage::{
     Database, StorageError, Transaction, lapsing, movement, outbox, outcome, reservation, stock,
 };
+
+/// Lines of lapsed holds that are taken into a transaction together.
+const LAPSED_LINES: u32 = 4096;
 
 /// Lapsed holds that are given back in one transaction.
 pub(super) const LAPSED_AT_ONCE: u32 = 256;
@@ -56,7 +60,12 @@ impl Bookkeeper {
     pub(super) async fn decide(&self, batch: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
         let mut lapsed = Vec::new();
         loop {
-            match self.in_time(self.try_decide(batch, &lapsed)).await? {
+            let tried = self.in_time(self.try_decide(batch, &lapsed)).await;
+            // Another server may be the database by now, and may know less.
+            if tried.as_ref().is_err_and(StorageError::is_away) {
+                self.searched.forget();
+            }
+            match tried? {
                 Tried::Committed(answered) => return Ok(answered),
                 // Reservations are locked before stock, so the whole batch begins anew with them.
                 Tried::Missed(more) if lapsed.len() < LAPSED_AT_ONCE as usize => lapsed.extend(more),
@@ -86,10 +95,8 @@ impl Bookkeeper {
         let decisions = decide(&mut books, &requests, now);
         let short = short(&decisions);
         if !short.is_empty() {
-            let (searched, until) = (self.searched.of(&short), time_of(batch.len(), now));
-            let connection = transaction.connection()?;
             let missed =
-                lapsing::due_of_products(connection, &short, &known, searched, until, LAPSED_AT_ONCE);
+                self.missed(transaction.connection()?, &requests, &short, &known, time_of(batch.len(), now));
             let missed = missed.await?;
             if !missed.is_empty() {
                 transaction.rollback().await?;
@@ -110,6 +117,25 @@ impl Bookkeeper {
         self.metrics.batch(batch.len());
         self.hand_on(promised).await;
         Ok(Tried::Committed(answered))
+    }
+
+    /// Lapsed holds, not known yet, of products that fall short. A cart that has got a hold meanwhile must not be
+    /// told that it falls short of what it holds: that is a race, and the hold is found when it is tried again.
+    async fn missed(
+        &self,
+        connection: &mut PgConnection,
+        requests: &[Request],
+        short: &[Uuid],
+        known: &[Uuid],
+        until: DateTime<Utc>,
+    ) -> Result<Vec<Uuid>, StorageError> {
+        let (_, carts) = reservations_and_carts(requests, &[]);
+        if reservation::is_outrun(&mut *connection, &carts, known).await? {
+            return Err(StorageError::Raced("cart"));
+        }
+        let searched = self.searched.of(short);
+        lapsing::due_of_products(connection, short, known, searched, until, LAPSED_AT_ONCE, LAPSED_LINES)
+            .await
     }
 
     /// Gives back the stock of those of these holds whose time is over; says how many that were.

@@ -87,7 +87,7 @@ impl Handler {
     /// Tries until it is committed, fails for a reason of its own, or the service stops.
     async fn persevere(&self, part: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
         let mut pauses = pauses();
-        let mut races = 0;
+        let (mut races, mut deadlines) = (0, 0);
         loop {
             let span = info_span!("batch", commands = part.len());
             let result = self.bookkeeper.decide(part).instrument(span).await;
@@ -96,7 +96,12 @@ impl Handler {
                     races += 1;
                     self.metrics.retried("lost_race");
                 }
+                // As slow again and again: perhaps it is too much for one transaction.
+                Err(StorageError::Deadline(limit)) if part.len() > 1 && deadlines >= DEADLINES_MAX => {
+                    return Err(StorageError::Deadline(limit));
+                }
                 Err(error) if error.is_away() => {
+                    deadlines += u32::from(matches!(error, StorageError::Deadline(_)));
                     warn!(%error, "waiting for the database");
                     self.metrics.retried("database_away");
                     let pause = pauses.next().unwrap_or(PAUSE_MAX);
@@ -157,6 +162,9 @@ impl Handler {
 
 /// Races that a batch may lose in a row; then it is tried in halves, which have fewer rivals.
 const RACES_MAX: u32 = 20;
+
+/// Deadlines that a batch may miss; then it is tried in halves.
+const DEADLINES_MAX: u32 = 2;
 
 /// Longest pause between two looks at a database that is away.
 const PAUSE_MAX: Duration = Duration::from_secs(2);

@@ -34,6 +34,11 @@ impl Searched {
         known.extend(products.iter().map(|product| (*product, until)));
     }
 
+    /// Nothing is known any more.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, DateTime<Utc>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -53,8 +53,8 @@ pub async fn due(
     Ok(due)
 }
 
-/// The first holds of these products that have lapsed after `searched` (if any) and by `now`, up to `limit`, but
-/// for those that are known already; without locking them.
+/// The first holds of these products that have lapsed after `searched` (if any) and by `now`, but for those that
+/// are known already; without locking them, and limited as by [`due`].
 pub async fn due_of_products(
     connection: &mut PgConnection,
     products: &[Uuid],
@@ -62,18 +62,25 @@ pub async fn due_of_products(
     searched: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
     limit: u32,
+    lines: u32,
 ) -> Result<Vec<Uuid>, StorageError> {
     let due = sqlx::query_scalar(
-        "SELECT reservation_id FROM reservation
-         WHERE state = 'HELD' AND expires_at > coalesce($5, '-infinity') AND expires_at <= $3
-           AND product_ids && $1 AND reservation_id <> ALL ($2)
-         ORDER BY expires_at, reservation_id LIMIT $4",
+        "SELECT reservation_id
+         FROM (SELECT reservation_id, expires_at, cardinality(product_ids) AS own_lines,
+                      sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
+               FROM (SELECT * FROM reservation
+                     WHERE state = 'HELD' AND expires_at > coalesce($5, '-infinity') AND expires_at <= $3
+                       AND product_ids && $1 AND reservation_id <> ALL ($2)
+                     ORDER BY expires_at, reservation_id LIMIT $4) AS first) AS counted
+         WHERE lines - own_lines < $6
+         ORDER BY expires_at, reservation_id",
     )
     .bind(products)
     .bind(known)
     .bind(now)
     .bind(i64::from(limit))
     .bind(searched)
+    .bind(i64::from(lines))
     .fetch_all(connection)
     .await?;
     Ok(due)

@@ -57,6 +57,24 @@ pub async fn read(
     rows.into_iter().map(Reservation::try_from).collect()
 }
 
+/// Whether one of these carts has a live hold that is not among the known ones: another transaction has made it
+/// since they were locked.
+pub async fn is_outrun(
+    connection: &mut PgConnection,
+    carts: &[Uuid],
+    known: &[Uuid],
+) -> Result<bool, StorageError> {
+    let outrun = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM reservation
+                        WHERE cart_id = ANY ($1) AND state = 'HELD' AND reservation_id <> ALL ($2))",
+    )
+    .bind(carts)
+    .bind(known)
+    .fetch_one(connection)
+    .await?;
+    Ok(outrun)
+}
+
 /// Locks those of these reservations that nobody else has locked.
 pub async fn lock_free(
     connection: &mut PgConnection,
