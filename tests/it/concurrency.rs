@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::support::crowd::send_from_many;
@@ -130,5 +131,29 @@ async fn counting_while_selling() {
     outcomes(&mut harness, &commands).await;
     harness.assert_level(product, 9_750, 300).await;
     harness.assert_quiet_log();
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_cart_that_has_just_got_its_hold_elsewhere_is_not_told_that_it_falls_short() {
+    let mut harness = Harness::start().await;
+    let product = harness.product(1).await;
+    let (cart, elsewhere) = (Uuid::new_v4(), Uuid::new_v4());
+    let mut other = harness.site().database.connect().await;
+    let lock = format!("BEGIN; SELECT FROM stock WHERE product_id = '{product}' FOR UPDATE");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut other).await.unwrap();
+    let command = Message::reserve(cart, &[(product, 1)]);
+    harness.client.send(&command).await;
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+
+    let hold = format!(
+        "INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at)
+         VALUES ('{elsewhere}', '{cart}', 'HELD', ARRAY['{product}'::uuid], ARRAY[1::bigint], clock_timestamp());
+         UPDATE stock SET reserved = 1, version = 2 WHERE product_id = '{product}';
+         COMMIT"
+    );
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut other).await.unwrap();
+    assert_eq!(harness.next_outcome_of(&command).await.reservation(), elsewhere.to_string());
+    harness.assert_level(product, 0, 1).await;
     harness.finish().await;
 }
