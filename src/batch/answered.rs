@@ -78,7 +78,7 @@ fn new(accepted: &Accepted, done: Done) -> Answered {
 fn tell(happening: Happening, causation: &Arc<Causation>) -> Event {
     let Happening { event, by_command } = happening;
     let causation = if by_command { Arc::clone(causation) } else { Arc::default() };
-    Event { answer: Arc::new(encode_event(Uuid::now_v7(), &event)), causation }
+    Event::of(&event, causation)
 }
 
 fn message_id_reused(request: &Request, now: DateTime<Utc>) -> Answered {

@@ -15,7 +15,6 @@ use super::answered::{Answered, answer};
 use super::intake::Accepted;
 use super::promised::{Event, Promised};
 use super::searched::Searched;
-use crate::contract::encode_event;
 use crate::domain::{
     Books, Changes, Command, Decision, Item, Items, Known, Request, Reservation, State, decide, lapse,
     time_of,
@@ -153,10 +152,7 @@ impl Bookkeeper {
     ) -> Result<usize, StorageError> {
         let events: Vec<Event> = lapse(&mut books, transaction.now().await?)
             .iter()
-            .map(|event| Event {
-                answer: Arc::new(encode_event(Uuid::now_v7(), event)),
-                causation: Arc::default(),
-            })
+            .map(|event| Event::of(event, Arc::default()))
             .collect();
         let changes = books.into_changes();
         let lapsed = changes.updated.len();
@@ -230,7 +226,7 @@ fn reservations_and_carts(requests: &[Request], lapsed: &[Uuid]) -> (Vec<Uuid>, 
 }
 
 /// What the commands ask for, what live holds may give back, and what lapsed ones may take again.
-fn products(requests: &[Request], reservations: &[Reservation]) -> Vec<Uuid> {
+pub(super) fn products(requests: &[Request], reservations: &[Reservation]) -> Vec<Uuid> {
     let asked = requests.iter().filter_map(|request| match &request.command {
         Command::Reserve(reserve) => Some(&reserve.items),
         _ => None,

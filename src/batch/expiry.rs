@@ -1,6 +1,5 @@
 //! Gives back the stock of holds whose time is over.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -8,9 +7,9 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Bookkeeper;
-use super::bookkeeper::{LAPSED_AT_ONCE, load};
+use super::bookkeeper::{LAPSED_AT_ONCE, load, products};
 use crate::config::{BatchSettings, ExpirySettings};
-use crate::domain::{Books, Reservation};
+use crate::domain::Books;
 use crate::storage::{StorageError, lapsing, reservation, stock};
 
 /// Sweeps lapsed holds. Any replica may, and one at a time does; what a command needs it does not wait for.
@@ -84,9 +83,9 @@ impl Expiry {
             return Ok(Step { lapsed: 0, late_seconds: 0.0, is_last: true });
         };
         let mut holds = reservation::lock_free(transaction.connection()?, &ids).await?;
-        let locked = stock::busy(transaction.connection()?, &products(&holds)).await?;
-        holds.retain(|hold| !products(std::slice::from_ref(hold)).iter().any(|id| locked.contains(id)));
-        let levels = stock::lock(transaction.connection()?, &products(&holds)).await?;
+        let locked = stock::busy(transaction.connection()?, &products(&[], &holds)).await?;
+        holds.retain(|hold| !products(&[], std::slice::from_ref(hold)).iter().any(|id| locked.contains(id)));
+        let levels = stock::lock(transaction.connection()?, &products(&[], &holds)).await?;
         let is_last = locked.is_empty() && holds.is_empty();
         busy.extend(locked);
         let lapsed = self.bookkeeper.lapse_in(transaction, Books::open(levels, holds, [])).await?;
@@ -107,11 +106,4 @@ impl Expiry {
         let late_seconds = due.first().map(|due| due.late_seconds);
         Ok(late_seconds.map(|late| (due.into_iter().map(|due| due.reservation_id).collect(), late)))
     }
-}
-
-/// The products of some holds, each once, in the order of their keys.
-fn products(holds: &[Reservation]) -> Vec<Uuid> {
-    let lines = holds.iter().filter_map(|r| r.hold.as_ref()).flat_map(|hold| hold.lines.iter());
-    let products: BTreeSet<Uuid> = lines.map(|line| line.product.0).collect();
-    products.into_iter().collect()
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Answer, Causation, EventType};
+use uuid::Uuid;
+
+use crate::contract::{Answer, Causation, EventType, encode_event};
+use crate::domain;
 use crate::storage::{StorageError, outbox};
 
 /// The events of a commit, on their way to the broker. Those that are published in the order of their product
@@ -35,6 +38,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// Writes what happened, with an identity of its own.
+    pub(super) fn of(happened: &domain::Event, causation: Arc<Causation>) -> Self {
+        Self { answer: Arc::new(encode_event(Uuid::now_v7(), happened)), causation }
+    }
+
     /// Whether it is published in the order of its product.
     #[must_use]
     pub fn is_ordered(&self) -> bool {

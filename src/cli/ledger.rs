@@ -8,9 +8,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Failure;
-use super::output::{message_id, stdout, time, written};
-use super::stock::open;
+use super::output::{message_id, stdout, written};
+use super::stock::{open, unknown};
 use crate::config::Settings;
+use crate::contract::rfc3339;
 use crate::storage::ledger::{Entry, Ledger, Level, Range};
 
 /// How the ledger is printed.
@@ -48,7 +49,7 @@ struct Shown {
 impl From<Entry> for Shown {
     fn from(entry: Entry) -> Self {
         Self {
-            at: time(entry.at),
+            at: rfc3339(entry.at),
             kind: entry.kind,
             on_hand_delta: entry.on_hand_delta,
             reserved_delta: entry.reserved_delta,
@@ -73,9 +74,7 @@ pub(super) async fn run(settings: &Settings, product: Uuid, range: Range, form: 
     let database = open(settings).await?;
     let mut ledger = Ledger::open(&database, product).await?;
     if !ledger.is_known().await? {
-        return Err(Failure::No(format!(
-            "product {product} is not known: count it with `inventory stock set {product} QUANTITY`"
-        )));
+        return Err(unknown(product));
     }
     let level = ledger.level().await?;
     let mut printer = Printer { form, product, out: stdout(), entries: 0 };
@@ -147,7 +146,7 @@ impl Printer {
         write!(self.out, "{{\"productId\":\"{}\"", self.product)?;
         for (name, end) in [("from", range.from), ("to", range.to)] {
             if let Some(end) = end {
-                write!(self.out, ",\"{name}\":\"{}\"", time(end))?;
+                write!(self.out, ",\"{name}\":\"{}\"", rfc3339(end))?;
             }
         }
         write!(self.out, ",\"entries\":[")

@@ -1,8 +1,8 @@
 //! What several commands print the same way.
 
-use std::io::{self, BufWriter, ErrorKind, Stdout};
+use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
 
 use super::Failure;
 
@@ -19,9 +19,12 @@ pub(super) fn written(result: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// A time as everywhere in the contract: RFC 3339, UTC, to the microsecond.
-pub(super) fn time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+/// Prints one JSON document, and the end of its line.
+pub(super) fn json(document: &impl Serialize) -> io::Result<()> {
+    let mut out = stdout();
+    serde_json::to_writer(&mut out, document)?;
+    writeln!(out)?;
+    out.flush()
 }
 
 /// A `message_id` for people: it is bytes, and mostly text.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Failure;
-use super::output::{stdout, written};
+use super::output::{self, stdout, written};
 use super::stock::{open, operator};
 use super::verify::{WireFinding, line, unbalanced, with_progress};
 use crate::batch::{Bookkeeper, Searched};
@@ -160,14 +160,12 @@ fn what_is_left(left: &Report) -> Failure {
 }
 
 fn print(mends: &[(&Finding, Mended)], json: bool, is_applied: bool) -> io::Result<()> {
-    let mut out = stdout();
     if json {
         let shown: Vec<WireMend> =
             mends.iter().map(|(finding, mended)| wire(finding, mended, is_applied)).collect();
-        serde_json::to_writer(&mut out, &serde_json::json!({ "applied": is_applied, "mends": shown }))?;
-        writeln!(out)?;
-        return out.flush();
+        return output::json(&serde_json::json!({ "applied": is_applied, "mends": shown }));
     }
+    let mut out = stdout();
     for (finding, mended) in mends {
         let what = match (mended, is_applied) {
             (Mended::Done(how), true) => format!("mended: {how}"),

@@ -6,9 +6,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Failure;
-use super::output::{message_id, stdout, time, written};
+use super::output::{self, message_id, stdout, written};
 use super::stock::open;
 use crate::config::Settings;
+use crate::contract::rfc3339;
 use crate::storage::reservation_view::{self, Filter, Movement, Shown};
 
 #[derive(Serialize)]
@@ -70,9 +71,9 @@ impl WireReservation {
             order_id: shown.order_id,
             items: items(&shown),
             status: shown.state,
-            reserved_at: shown.reserved_at.map(time),
-            expires_at: shown.expires_at.map(time),
-            ended_at: shown.ended_at.map(time),
+            reserved_at: shown.reserved_at.map(rfc3339),
+            expires_at: shown.expires_at.map(rfc3339),
+            ended_at: shown.ended_at.map(rfc3339),
             reason: shown.reason,
             movements: movements.map(|movements| movements.into_iter().map(WireMovement::from).collect()),
         }
@@ -83,7 +84,7 @@ impl From<Movement> for WireMovement {
     fn from(movement: Movement) -> Self {
         let moved = movement.product_ids.iter().zip(&movement.quantities);
         Self {
-            at: time(movement.at),
+            at: rfc3339(movement.at),
             kind: movement.kind,
             reason: movement.reason,
             message_id: movement.caused_by.as_deref().map(message_id),
@@ -120,7 +121,7 @@ pub(super) async fn show(settings: &Settings, id: Uuid, json: bool) -> Result<()
     })?;
     let movements = reservation_view::movements(database.pool(), id).await?;
     let shown = WireReservation::new(shown, Some(movements));
-    written(if json { print_json(&shown) } else { print(&shown) })
+    written(if json { output::json(&shown) } else { print(&shown) })
 }
 
 /// Lists reservations, the oldest first.
@@ -137,17 +138,10 @@ pub(super) async fn list(
     let shown: Vec<WireReservation> =
         found.into_iter().map(|shown| WireReservation::new(shown, None)).collect();
     written(if json {
-        print_json(&serde_json::json!({ "reservations": shown, "more": more }))
+        output::json(&serde_json::json!({ "reservations": shown, "more": more }))
     } else {
         print_list(&shown, more)
     })
-}
-
-fn print_json(shown: &impl Serialize) -> io::Result<()> {
-    let mut out = stdout();
-    serde_json::to_writer(&mut out, shown)?;
-    writeln!(out)?;
-    out.flush()
 }
 
 fn print(shown: &WireReservation) -> io::Result<()> {

@@ -46,13 +46,16 @@ async fn change(settings: &Settings, product: Uuid, change: Change, json: bool) 
 pub(super) async fn show(settings: &Settings, product: Uuid, json: bool) -> Result<(), Failure> {
     let database = open(settings).await?;
     let levels = stock::read(database.pool(), &[product]).await?;
-    let (_, level) = levels.first().ok_or_else(|| {
-        Failure::No(format!(
-            "product {product} is not known: count it with `inventory stock set {product} QUANTITY`"
-        ))
-    })?;
+    let (_, level) = levels.first().ok_or_else(|| unknown(product))?;
     print(product, *level, json);
     Ok(())
+}
+
+/// Nobody has counted this product yet.
+pub(super) fn unknown(product: Uuid) -> Failure {
+    Failure::No(format!(
+        "product {product} is not known: count it with `inventory stock set {product} QUANTITY`"
+    ))
 }
 
 /// The database, once its schema is known to be the right one.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Failure;
-use super::output::{message_id, stdout, written};
+use super::output::{self, message_id, stdout, written};
 use super::stock::open;
 use crate::config::Settings;
 use crate::storage::verify::{Finding, Mend, Report, Scope, Total, verify};
@@ -117,10 +117,7 @@ fn print_json(report: &Report) -> io::Result<()> {
         findings: report.findings.iter().map(WireFinding::from).collect(),
         totals: report.totals.iter().map(|total| (total.check.clone(), total.findings.into())).collect(),
     };
-    let mut out = stdout();
-    serde_json::to_writer(&mut out, &shown)?;
-    writeln!(out)?;
-    out.flush()
+    output::json(&shown)
 }
 
 fn print(report: &Report) -> io::Result<()> {
