@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::scenario::{Findings, Measurement, Turn};
+use crate::scenario::{Findings, Measurement, Turn, Work};
 use crate::spread::Spread;
 
 /// Which way is good, and how far is far enough.
@@ -79,7 +79,7 @@ const FIGURES: [(&str, Unit, Target, OfRound); 11] = [
         r.ratio(Turn::Flash, Turn::BaselineFlash)
     }),
     ("lines of real carts / lines of spread", Unit::Ratio, at_least(1.5, 3.0), |r| {
-        Some(r.lines(Turn::Carts)? / r.lines(Turn::Spread)?)
+        r.ratio_of_lines(Turn::Carts, Turn::Spread)
     }),
     ("p99 at 25 % load / no-op", Unit::Ratio, at_most(3.0, 2.0), |r| {
         Some(r.p99_at_a_quarter(Turn::Latency)? / r.p99_at_a_quarter(Turn::NoopLatency)?)
@@ -138,12 +138,19 @@ impl Round<'_> {
     }
 
     fn ratio(&self, of: Turn, to: Turn) -> Option<f64> {
-        let rate = |turn| Some(self.of(turn)?.work.as_ref()?.per_second);
-        Some(rate(of)? / rate(to)?)
+        self.of_neighbours(of, to, |work| work.per_second)
     }
 
-    fn lines(&self, turn: Turn) -> Option<f64> {
-        Some(self.of(turn)?.work.as_ref()?.lines_per_second)
+    fn ratio_of_lines(&self, of: Turn, to: Turn) -> Option<f64> {
+        self.of_neighbours(of, to, |work| work.lines_per_second)
+    }
+
+    /// Of the two that stand closest to each other.
+    fn of_neighbours(&self, of: Turn, to: Turn, value: fn(&Work) -> f64) -> Option<f64> {
+        let places = |turn| self.0.iter().enumerate().filter(move |(_, m)| m.turn == turn);
+        let pairs = places(of).flat_map(|of| places(to).map(move |to| (of, to)));
+        let ((_, of), (_, to)) = pairs.min_by_key(|((of, _), (to, _))| of.abs_diff(*to))?;
+        Some(value(of.work.as_ref()?) / value(to.work.as_ref()?))
     }
 
     fn p99_at_a_quarter(&self, turn: Turn) -> Option<f64> {

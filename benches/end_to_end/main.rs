@@ -42,17 +42,16 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new()?;
     if std::env::args().nth(1).is_some_and(|argument| argument == "worker") {
-        let worker = worker::Worker::parse_from(std::env::args().skip(1));
-        return runtime.block_on(worker::run(worker));
+        return worker::run(worker::Worker::parse_from(std::env::args().skip(1)));
     }
     let arguments = Arguments::parse();
     if arguments.list {
         list();
         return Ok(());
     }
-    runtime.block_on(measure(&arguments))
+    // One thread (and those of the RabbitMQ client) costs least, and is far from being fully used.
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure(&arguments))
 }
 
 /// Whatever happens, the servers are gone afterwards: `stage` outlives what is given up.

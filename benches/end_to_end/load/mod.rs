@@ -5,6 +5,7 @@
 
 mod command;
 mod invoices;
+mod latencies;
 mod probe;
 mod publisher;
 mod queries;

@@ -1,11 +1,10 @@
 //! Asks for stock levels, and takes the answers by direct reply-to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use hdrhistogram::Histogram;
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
 use lapin::types::FieldTable;
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::command::{QUERIES, get_stock_level};
+use super::latencies::Latencies;
 use super::rabbitmq::connect;
 use super::random::Random;
 use crate::failure::Failure;
@@ -42,8 +42,8 @@ pub struct QueryTally {
     pub answers: AtomicU64,
     /// Whether latencies are recorded.
     pub is_measured: AtomicBool,
-    /// From when it was sent (with a pace: due) to when the answer was here, in microseconds.
-    pub latency: Mutex<Histogram<u64>>,
+    /// From when it was sent (with a pace: due) to when the answer was here.
+    pub latencies: Latencies,
 }
 
 /// Somebody who asks.
@@ -63,11 +63,10 @@ impl Queries {
         let consume = BasicConsumeOptions { no_ack: true, ..Default::default() };
         let replies =
             channel.basic_consume(DIRECT_REPLY_TO.into(), "".into(), consume, FieldTable::default()).await?;
-        let latency = Histogram::new(3).map_err(|error| Failure::Wrong(error.to_string()))?;
         let tally = Arc::new(QueryTally {
             answers: AtomicU64::new(0),
             is_measured: AtomicBool::new(false),
-            latency: Mutex::new(latency),
+            latencies: Latencies::new()?,
         });
         let bodies = products.iter().map(|product| get_stock_level(*product)).collect();
         let sent_at = Vec::new();
@@ -182,10 +181,8 @@ impl Asker {
         let sent_at = usize::try_from(number).ok().and_then(|number| self.sent_at.get(number));
         let sent_at =
             sent_at.ok_or_else(|| Failure::Wrong("a reply to nothing that was asked".to_owned()))?;
-        let microseconds = u64::try_from(sent_at.elapsed().as_micros()).unwrap_or(u64::MAX);
         if self.tally.is_measured.load(Ordering::Relaxed) {
-            let mut latency = self.tally.latency.lock().unwrap_or_else(PoisonError::into_inner);
-            latency.saturating_record(microseconds);
+            self.tally.latencies.record(sent_at.elapsed());
         }
         self.answers += 1;
         self.tally.answers.fetch_add(1, Ordering::Relaxed);

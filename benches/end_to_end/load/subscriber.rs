@@ -1,11 +1,10 @@
 //! Takes the outcomes, and tells which command each belongs to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use futures_util::StreamExt;
-use hdrhistogram::Histogram;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
@@ -17,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::latencies::Latencies;
 use super::rabbitmq::{connect, quorum};
 use super::schedule::Schedule;
 use crate::failure::Failure;
@@ -38,20 +38,19 @@ pub struct Tally {
     pub lines: AtomicU64,
     unavailable: AtomicU64,
     foreign: AtomicU64,
-    /// From when it was due to when its outcome was here, in microseconds.
-    pub latency: Mutex<Histogram<u64>>,
+    /// From when it was due to when its outcome was here.
+    pub latencies: Latencies,
     pub(super) arrived: Notify,
 }
 
 impl Tally {
     fn new() -> Result<Self, Failure> {
-        let latency = Histogram::new(3).map_err(|error| Failure::Wrong(error.to_string()))?;
         Ok(Self {
             outcomes: AtomicU64::new(0),
             lines: AtomicU64::new(0),
             unavailable: AtomicU64::new(0),
             foreign: AtomicU64::new(0),
-            latency: Mutex::new(latency),
+            latencies: Latencies::new()?,
             arrived: Notify::new(),
         })
     }
@@ -164,8 +163,7 @@ impl Counter {
             tally.unavailable.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(latency) = self.schedule.and_then(|schedule| schedule.latency(number, now)) {
-            let microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-            tally.latency.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(microseconds);
+            tally.latencies.record(latency);
         }
         tally.lines.fetch_add(self.lines[index % self.lines.len()].into(), Ordering::Relaxed);
         if tally.outcomes.fetch_add(1, Ordering::Relaxed) % 32 == 0 {

@@ -1,6 +1,5 @@
 //! Queries: alone, against the responder, and while commands run.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -75,6 +74,6 @@ async fn measure(queries: &Queries, window: Duration) -> Answers {
     let answers = tally.answers.load(Ordering::Relaxed) - before;
     #[expect(clippy::cast_precision_loss, reason = "far below what an f64 holds exactly")]
     let per_second = answers as f64 / since.elapsed().as_secs_f64();
-    let latency = Latency::from(&*tally.latency.lock().unwrap_or_else(PoisonError::into_inner));
+    let latency = Latency::from(&tally.latencies.histogram());
     Answers { per_second, latency }
 }

@@ -1,7 +1,5 @@
 //! Below capacity: how long a command takes, counted from when it was due.
 
-use std::sync::PoisonError;
-
 use super::measurement::{Latency, Pace};
 use crate::arguments::Plan;
 use crate::failure::Failure;
@@ -30,7 +28,7 @@ async fn pace(url: &str, source: &mut impl Source, rate: f64, plan: &Plan) -> Re
     let mut load = Load::open(url, source.lines(), Some(schedule)).await?;
     load.follow(source, schedule).await?;
     load.drain().await?;
-    let latency = Latency::from(&*load.tally().latency.lock().unwrap_or_else(PoisonError::into_inner));
+    let latency = Latency::from(&load.tally().latencies.histogram());
     load.close().await?;
     Ok(latency)
 }

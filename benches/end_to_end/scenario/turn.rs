@@ -41,24 +41,47 @@ pub enum Turn {
 }
 
 impl Turn {
-    /// In the order of a round: what a ratio is of stands close together.
+    /// All of them, each once.
     pub const ALL: [Self; 15] = [
         Self::Ceiling,
         Self::Spread,
-        Self::Growth,
-        Self::Replicas,
-        Self::Flash,
         Self::Baseline,
+        Self::Flash,
         Self::BaselineFlash,
         Self::Carts,
+        Self::Growth,
+        Self::Replicas,
+        Self::Mixed,
+        Self::Backlog,
+        Self::Queries,
+        Self::Responder,
+        Self::LoadedQueries,
+        Self::Latency,
+        Self::NoopLatency,
+    ];
+
+    /// A round. Machines are faster and slower from minute to minute, so what a ratio is of stands side by side: that is
+    /// why `Spread` comes again and again.
+    pub const ROUND: [Self; 15] = [
+        Self::Ceiling,
+        Self::Spread,
+        Self::Baseline,
+        Self::BaselineFlash,
+        Self::Flash,
+        Self::Spread,
+        Self::Carts,
+        Self::Growth,
+        Self::Spread,
+        Self::Replicas,
         Self::Mixed,
         Self::Queries,
         Self::Responder,
         Self::LoadedQueries,
         Self::Backlog,
-        Self::Latency,
-        Self::NoopLatency,
     ];
+
+    /// A round of those that wait until the capacity is known.
+    pub const PACED_ROUND: [Self; 2] = [Self::Latency, Self::NoopLatency];
 
     /// What people call it.
     #[must_use]
@@ -87,12 +110,6 @@ impl Turn {
     pub fn is_of_service(self) -> bool {
         let others = [Self::Ceiling, Self::Baseline, Self::BaselineFlash, Self::Responder, Self::NoopLatency];
         !others.contains(&self)
-    }
-
-    /// Whether it waits until the capacity is known.
-    #[must_use]
-    pub fn is_paced(self) -> bool {
-        matches!(self, Self::Latency | Self::NoopLatency)
     }
 
     /// Whether these arguments ask for it, or for a ratio that needs it.
