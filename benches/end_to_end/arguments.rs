@@ -63,7 +63,7 @@ pub enum Scenario {
     Baseline,
     /// How long a command takes at 10, 25, 50 and 75 % of capacity
     Latency,
-    /// GetStockLevel, alone and while commands run at full load
+    /// Stock levels, alone and while commands run at full load
     Queries,
     /// Spread over 10 million reservations of history and 1 million products
     Growth,
@@ -112,7 +112,6 @@ impl Arguments {
             backlog: 20_000,
             reservations: 200_000,
             products: 20_000,
-            ..full
         }
     }
 

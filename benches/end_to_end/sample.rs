@@ -53,7 +53,7 @@ impl Sample {
         let properties = &delivery.properties;
         let text =
             |text: Option<&lapin::types::ShortString>| text.map(ToString::to_string).unwrap_or_default();
-        let headers = properties.headers().iter().flat_map(|headers| headers.inner());
+        let headers = properties.headers().iter().flat_map(FieldTable::inner);
         let header = |(name, value): (&lapin::types::ShortString, &AMQPValue)| match value {
             AMQPValue::LongString(value) => Some((name.to_string(), value.to_string())),
             _ => None,

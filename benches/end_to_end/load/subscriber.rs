@@ -29,6 +29,8 @@ pub const EVENTS: &str = "inventory.events";
 pub const OF_RESERVATIONS: &str = "inventory.#";
 const PREFETCH: u16 = 1000;
 const ACKNOWLEDGED_AT_ONCE: u32 = 100;
+/// The sender is woken once for so many outcomes.
+const WAKES_AFTER: u64 = 32;
 
 /// What has come back.
 #[derive(Debug)]
@@ -166,7 +168,7 @@ impl Counter {
             tally.latencies.record(latency);
         }
         tally.lines.fetch_add(self.lines[index % self.lines.len()].into(), Ordering::Relaxed);
-        if tally.outcomes.fetch_add(1, Ordering::Relaxed) % 32 == 0 {
+        if tally.outcomes.fetch_add(1, Ordering::Relaxed).is_multiple_of(WAKES_AFTER) {
             tally.arrived.notify_one();
         }
     }

@@ -17,9 +17,10 @@ $$ SELECT md5('cart' || number)::uuid $$;
 CREATE FUNCTION history.message_id(command text, number bigint) RETURNS bytea LANGUAGE sql IMMUTABLE AS
 $$ SELECT convert_to(md5(command || number)::uuid::text, 'UTF8') $$;
 
--- One after the other, in the last month.
+-- One after the other, in the last seventy days: the last tenth, whose outcomes are kept, are the last seven. To the
+-- microsecond, as the service has it.
 CREATE FUNCTION history.reserved_at(number bigint) RETURNS timestamptz LANGUAGE sql STABLE AS
-$$ SELECT date_trunc('day', now()) - interval '30 days' + number * (interval '29 days' / {reservations}) $$;
+$$ SELECT date_trunc('hour', now()) - interval '70 days 1 hour' + number * (interval '70 days' / {reservations}) $$;
 
 -- UUIDs of version 7, such as the service makes.
 CREATE FUNCTION history.reservation(number bigint) RETURNS uuid LANGUAGE sql STABLE AS
@@ -55,21 +56,21 @@ WITH product AS (
     FROM generate_series(0, {products} - 1) AS number),
 counted AS (
     INSERT INTO stock_change (product_id, kind, quantity_delta, on_hand_after, changed_at)
-    SELECT product_id, 'COUNTED', 1000000000, 1000000000, now() - interval '60 days' FROM product)
+    SELECT product_id, 'COUNTED', 1000000000, 1000000000, now() - interval '90 days' FROM product)
 INSERT INTO stock (product_id, on_hand, reserved, version)
 SELECT product_id, 1000000000 - 2 * {reservations} / {products} + reserved, reserved, 1 FROM product;
 
 -- step: reservations
 INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at, ended_at, reserved_by)
 SELECT history.reservation(number), history.cart(number), CASE WHEN is_held THEN 'HELD' ELSE 'CONSUMED' END,
-       history.products(number), ARRAY[1, 1], reserved_at, CASE WHEN NOT is_held THEN reserved_at + interval '1 hour' END,
+       history.products(number), ARRAY[1, 1], reserved_at, CASE WHEN NOT is_held THEN reserved_at + interval '1 minute' END,
        history.message_id('reserve', number)
 FROM (SELECT number, history.is_held(number) AS is_held, history.reserved_at(number) AS reserved_at
       FROM generate_series({first}::bigint, {last}) AS number) AS reservation;
 
 INSERT INTO reservation_movement (reservation_id, kind, product_ids, quantities, moved_at, caused_by)
 SELECT history.reservation(number), 'CONSUMED', history.products(number), ARRAY[1, 1],
-       history.reserved_at(number) + interval '1 hour', history.message_id('consume', number)
+       history.reserved_at(number) + interval '1 minute', history.message_id('consume', number)
 FROM generate_series({first}::bigint, {last}) AS number
 WHERE NOT history.is_held(number);
 
@@ -79,9 +80,10 @@ INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject,
 SELECT history.message_id('reserve', number), sha256(convert_to(number::text, 'UTF8')), 'InventoryReserved',
        md5('event' || number)::uuid, history.reservation(number)::text,
        convert_to(format('{"reservationId":"%s","cartId":"%s","items":[{"productId":"%s","quantity":1},'
-                         '{"productId":"%s","quantity":1}],"reservedAt":"2026-01-01T00:00:00.000000Z"}',
+                         '{"productId":"%s","quantity":1}],"reservedAt":"%s"}',
                          history.reservation(number), history.cart(number), (history.products(number))[1],
-                         (history.products(number))[2]), 'UTF8'),
+                         (history.products(number))[2],
+                         to_char(history.reserved_at(number) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')), 'UTF8'),
        history.reserved_at(number)
 FROM generate_series(({reservations} - {outcomes})::bigint, {reservations} - 1) AS number;
 

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 /// What a worker says on standard output when it consumes.
 pub const READY: &str = "ready";
 
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 const STOP_MAX: Duration = Duration::from_secs(30);
 const SIGTERM: i32 = 15;
 

@@ -84,7 +84,7 @@ impl Drop for Servers {
     }
 }
 
-/// Where cargo puts what it builds: target/release/deps/end_to_end-… is what runs.
+/// Where cargo puts what it builds: `target/release/deps/end_to_end-…` is what runs.
 #[must_use]
 pub fn target_folder() -> PathBuf {
     let program = env::current_exe().unwrap_or_default();

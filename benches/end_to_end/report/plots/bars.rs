@@ -25,7 +25,7 @@ pub struct Bar {
 
 /// A drawing of bars.
 #[derive(Debug)]
-pub struct Bars {
+pub struct BarChart {
     pub title: &'static str,
     pub unit: &'static str,
     pub legend: Vec<(&'static str, RGBColor)>,
@@ -34,7 +34,7 @@ pub struct Bars {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-impl Bars {
+impl BarChart {
     /// Draws them.
     pub fn draw(&self) -> Result<String, Failure> {
         let mut svg = String::new();

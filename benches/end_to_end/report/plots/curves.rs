@@ -20,14 +20,14 @@ pub struct Curve {
 
 /// A drawing of curves.
 #[derive(Debug)]
-pub struct Curves {
+pub struct LineChart {
     pub title: &'static str,
     pub x: &'static str,
     pub y: &'static str,
     pub curves: Vec<Curve>,
 }
 
-impl Curves {
+impl LineChart {
     /// Draws them.
     pub fn draw(&self) -> Result<String, Failure> {
         let mut svg = String::new();

@@ -9,8 +9,8 @@ use crate::failure::Failure;
 use crate::scenario::{Cpu, Findings, LOADS, Turn, Work};
 use crate::spread::Spread;
 
-use bars::{Bar, Bars};
-use curves::{Curve, Curves};
+use bars::{Bar, BarChart};
+use curves::{Curve, LineChart};
 
 /// A drawing.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ fn throughput(findings: &Findings) -> Result<Option<Plot>, Failure> {
     }
     let legend = vec![("the service", BLUE), ("what it is compared with", GREY)];
     let title = "Throughput: outcomes a second (answers a second, where there are queries only)";
-    let svg = Bars { title, unit: "a second", legend, bars }.draw()?;
+    let svg = BarChart { title, unit: "a second", legend, bars }.draw()?;
     Ok(Some(Plot { name: "throughput", svg }))
 }
 
@@ -72,7 +72,7 @@ fn cpu(findings: &Findings) -> Result<Option<Plot>, Failure> {
         ("service, or worker in its place", BLUE),
     ];
     let title = "Where the CPU time goes: microseconds for each command or query";
-    let svg = Bars { title, unit: "µs", legend, bars }.draw()?;
+    let svg = BarChart { title, unit: "µs", legend, bars }.draw()?;
     Ok(Some(Plot { name: "cpu", svg }))
 }
 
@@ -90,7 +90,7 @@ fn latency(findings: &Findings) -> Result<Option<Plot>, Failure> {
     if curves.is_empty() {
         return Ok(None);
     }
-    let svg = Curves {
+    let svg = LineChart {
         title: "Latency over load: from when a command was due to its outcome",
         x: "commands a second (10, 25, 50 and 75 % of the service's capacity)",
         y: "milliseconds (logarithmic)",

@@ -63,8 +63,8 @@ pub async fn run(amqp_url: &str, database_url: &str, event: Sample) -> Result<()
             }
         }
     });
-    let (promises, promised) = mpsc::channel(PREFETCH.into());
-    let outbox = Outbox::open(amqp_url, database_url, event, promised).await?;
+    let (promises, to_publish) = mpsc::channel(PREFETCH.into());
+    let outbox = Outbox::open(amqp_url, database_url, event, to_publish).await?;
     let arrived = Arc::new(Mutex::new(arrived));
     let connections = try_join_all((0..AT_ONCE).map(|_| PgConnection::connect(database_url))).await?;
     let clerks = connections.into_iter().map(|connection| {
