@@ -45,7 +45,14 @@ impl LineChart {
             .x_label_area_size(50)
             .y_label_area_size(70)
             .build_cartesian_2d(0.0..right, (low..high).log_scale())?;
-        chart.configure_mesh().x_desc(self.x).y_desc(self.y).label_style(("sans-serif", 14)).draw()?;
+        chart
+            .configure_mesh()
+            .x_desc(self.x)
+            .y_desc(self.y)
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| format!("{y}"))
+            .label_style(("sans-serif", 14))
+            .draw()?;
         for Curve { name, colour, points } in &self.curves {
             let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
             let key = move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2));
