@@ -14,18 +14,18 @@ $$ SELECT md5('product' || number)::uuid $$;
 CREATE FUNCTION history.cart(number bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
 $$ SELECT md5('cart' || number)::uuid $$;
 
-CREATE FUNCTION history.message_id(command text, number bigint) RETURNS bytea LANGUAGE sql IMMUTABLE AS
-$$ SELECT convert_to(md5(command || number)::uuid::text, 'UTF8') $$;
+CREATE FUNCTION history.message_id(number bigint) RETURNS bytea LANGUAGE sql IMMUTABLE AS
+$$ SELECT convert_to(md5('message' || number)::uuid::text, 'UTF8') $$;
 
 -- One after the other, in the last seventy days: the last tenth, whose outcomes are kept, are the last seven. To the
 -- microsecond, as the service has it.
 CREATE FUNCTION history.reserved_at(number bigint) RETURNS timestamptz LANGUAGE sql STABLE AS
 $$ SELECT date_trunc('hour', now()) - interval '70 days 1 hour' + number * (interval '70 days' / {reservations}) $$;
 
--- UUIDs of version 7, such as the service makes.
+-- UUIDs of version 7, such as the service makes. An expression and no more, so that PostgreSQL can put it in place.
 CREATE FUNCTION history.reservation(number bigint) RETURNS uuid LANGUAGE sql STABLE AS
 $$ SELECT (lpad(to_hex((extract(epoch FROM history.reserved_at(number)) * 1000)::bigint), 12, '0')
-           || '7' || left(digits, 3) || '8' || right(digits, 15))::uuid FROM md5('reservation' || number) AS digits $$;
+           || '7' || left(md5('reservation' || number), 3) || '8' || right(md5('reservation' || number), 15))::uuid $$;
 
 -- Whether it is still held: one in a hundred, but not always of the same products.
 CREATE FUNCTION history.is_held(number bigint) RETURNS boolean LANGUAGE sql IMMUTABLE AS
@@ -61,23 +61,22 @@ INSERT INTO stock (product_id, on_hand, reserved, version)
 SELECT product_id, 1000000000 - 2 * {reservations} / {products} + reserved, reserved, 1 FROM product;
 
 -- step: reservations
-INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at, ended_at, reserved_by)
-SELECT history.reservation(number), history.cart(number), CASE WHEN is_held THEN 'HELD' ELSE 'CONSUMED' END,
-       history.products(number), ARRAY[1, 1], reserved_at, CASE WHEN NOT is_held THEN reserved_at + interval '1 minute' END,
-       history.message_id('reserve', number)
-FROM (SELECT number, history.is_held(number) AS is_held, history.reserved_at(number) AS reserved_at
-      FROM generate_series({first}::bigint, {last}) AS number) AS reservation;
-
+WITH made AS (
+    INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at, ended_at, reserved_by)
+    SELECT history.reservation(number), history.cart(number), CASE WHEN is_held THEN 'HELD' ELSE 'CONSUMED' END,
+           history.products(number), ARRAY[1, 1], reserved_at, CASE WHEN NOT is_held THEN reserved_at + interval '1 minute' END,
+           history.message_id(number)
+    FROM (SELECT number, history.is_held(number) AS is_held, history.reserved_at(number) AS reserved_at
+          FROM generate_series({first}::bigint, {last}) AS number) AS reservation
+    RETURNING reservation_id, product_ids, quantities, ended_at)
 INSERT INTO reservation_movement (reservation_id, kind, product_ids, quantities, moved_at, caused_by)
-SELECT history.reservation(number), 'CONSUMED', history.products(number), ARRAY[1, 1],
-       history.reserved_at(number) + interval '1 minute', history.message_id('consume', number)
-FROM generate_series({first}::bigint, {last}) AS number
-WHERE NOT history.is_held(number);
+SELECT reservation_id, 'CONSUMED', product_ids, quantities, ended_at, convert_to(reservation_id::text, 'UTF8')
+FROM made WHERE ended_at IS NOT NULL;
 
 -- step: outcomes
 -- Of the last reserves.
 INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at)
-SELECT history.message_id('reserve', number), sha256(convert_to(number::text, 'UTF8')), 'InventoryReserved',
+SELECT history.message_id(number), sha256(convert_to(number::text, 'UTF8')), 'InventoryReserved',
        md5('event' || number)::uuid, history.reservation(number)::text,
        convert_to(format('{"reservationId":"%s","cartId":"%s","items":[{"productId":"%s","quantity":1},'
                          '{"productId":"%s","quantity":1}],"reservedAt":"%s"}',
