@@ -33,7 +33,7 @@ pub use schedule::Schedule;
 pub use source::{Carts, Invoices, Mixed, Source};
 pub use subscriber::{EVENTS, Subscriber, Tally};
 
-/// Commands outstanding in a closed loop. More of them makes nothing faster here, fewer make the fastest worker slower.
+/// Commands outstanding in a closed loop, the same for all: about twice what any worker takes unacknowledged, or more.
 pub const OUTSTANDING: u64 = 4000;
 
 /// Commands that are published together at most.

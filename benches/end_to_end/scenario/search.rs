@@ -11,7 +11,7 @@ use crate::load::Source;
 use crate::progress::Progress;
 use crate::stage::Stage;
 
-/// What is tried: from few at once to more than the service takes.
+/// What is tried: from few at once to more than the service takes; each less than what is outstanding.
 pub const TRIED: [Setting; 4] = [
     Setting { prefetch: 256, batch: 64 },
     Setting { prefetch: 1024, batch: 64 },

@@ -51,7 +51,7 @@ pub fn run(worker: Worker) -> Result<(), Failure> {
         std::process::exit(1);
     });
     let url = std::env::var("AMQP_URL").map_err(|error| Failure::Wrong(format!("AMQP_URL: {error}")))?;
-    // With one thread those that do nothing are fastest: fewer threads have to be woken for each batch.
+    // Those that do nothing have nothing for a second thread to do.
     let mut single = tokio::runtime::Builder::new_current_thread();
     match worker {
         Worker::Noop(pipeline) => {
