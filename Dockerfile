@@ -4,6 +4,8 @@ ARG RUNTIME_IMAGE=debian:bookworm-slim
 
 # ---- Dependencies, in a layer of their own that only a change of Cargo.toml or Cargo.lock makes anew.
 FROM ${RUST_IMAGE} AS build
+# The slim image lacks make, which the memory allocator is built with.
+RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 # The targets that only a developer builds are taken out of the manifest: their files are not in the image's context, and cargo

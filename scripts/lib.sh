@@ -28,6 +28,8 @@ need_rust() {
         die "cargo is not on PATH. Install Rust from https://rustup.rs (the version that Cargo.toml names as rust-version, or newer)."
     command -v cc >/dev/null ||
         die "there is no C compiler, which Rust links with. On Debian: apt-get install gcc libc6-dev"
+    command -v make >/dev/null ||
+        die "there is no make, which builds the memory allocator. On Debian: apt-get install make"
     local component
     for component in "$@"; do
         cargo "$component" --version >/dev/null 2>&1 || die "cargo $component is missing: rustup component add ${component/fmt/rustfmt}"

@@ -151,7 +151,13 @@ impl Metrics {
 
     /// A message of this type came to this outcome.
     pub fn message(&self, message_type: &'static str, outcome: impl Into<String>) {
-        self.messages.get_or_create(&MessageLabels { r#type: message_type, outcome: outcome.into() }).inc();
+        self.messages(message_type, outcome, 1);
+    }
+
+    /// So many messages of this type came to this outcome.
+    pub fn messages(&self, message_type: &'static str, outcome: impl Into<String>, messages: u64) {
+        let labels = MessageLabels { r#type: message_type, outcome: outcome.into() };
+        self.messages.get_or_create(&labels).inc_by(messages);
     }
 
     /// A transaction took so many commands.

@@ -3,24 +3,25 @@
 //! The events of a fresh commit are published from memory. What a crash left behind is found again in the
 //! table, by whichever replica looks first; an event may so be published twice, with the same id and bytes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::PgConnection;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use crate::batch::{Event, Promised};
 use crate::config::OutboxSettings;
 use crate::messaging::{Publication, Publisher, Stopped};
 use crate::metrics::Metrics;
-use crate::storage::{Database, StorageError, outbox};
+use crate::storage::outbox::{self, Waiting};
+use crate::storage::{Database, StorageError};
 
 /// Commits whose events go out together.
-const COMMITS_AT_ONCE: usize = 16;
-
-/// Orphans that are claimed together.
-const ORPHANS_AT_ONCE: u32 = 500;
+const COMMITS_AT_ONCE: usize = 4;
 
 /// Pause between looks for events that another process wrote and that are published in order.
 const ORDERED_INTERVAL: Duration = Duration::from_millis(250);
@@ -97,8 +98,7 @@ impl Relay {
 
     async fn publish_in_order(&self) -> Result<InOrder, RelayError> {
         let mut transaction = self.database.begin().await?;
-        let next = outbox::next_in_order(transaction.connection()?, ORPHANS_AT_ONCE).await?;
-        let Some(next) = next else {
+        let Some(next) = outbox::next_in_order(transaction.connection()?).await? else {
             transaction.rollback().await?;
             return Ok(InOrder::Another);
         };
@@ -106,10 +106,9 @@ impl Relay {
             transaction.rollback().await?;
             return Ok(InOrder::Nothing);
         }
-        let Sorted { keys, events, unreadable } = sort(next);
-        outbox::set_aside(transaction.connection()?, &unreadable, self.settings.lease_seconds).await?;
-        self.publish(&events).await?;
-        outbox::delete(transaction.connection()?, &keys).await?;
+        let sorted = sort(next);
+        self.publish(&sorted.events).await?;
+        self.finish(transaction.connection()?, &sorted).await?;
         transaction.commit().await?;
         Ok(InOrder::More)
     }
@@ -138,25 +137,31 @@ impl Relay {
 
     async fn measure(&self) -> Result<(), StorageError> {
         let backlog = outbox::backlog(self.database.pool()).await?;
-        self.metrics.outbox(backlog.rows, backlog.oldest_seconds);
+        self.metrics.outbox(backlog.events, backlog.oldest_seconds);
         Ok(())
     }
 
     /// Publishes what nobody saw to in time; says how much that was.
     async fn adopt_orphans(&self) -> Result<usize, RelayError> {
-        let lease = self.settings.lease_seconds;
-        let orphans = outbox::claim_orphans(self.database.pool(), lease, ORPHANS_AT_ONCE).await?;
-        let Sorted { keys, events, .. } = sort(orphans);
-        self.publish(&events).await?;
-        outbox::delete(self.database.pool(), &keys).await?;
-        Ok(keys.len())
+        let mut connection = self.database.pool().acquire().await.map_err(StorageError::from)?;
+        let orphans = outbox::claim_orphans(&mut *connection, self.settings.lease_seconds).await?;
+        let sorted = sort(orphans);
+        self.publish(&sorted.events).await?;
+        self.finish(&mut connection, &sorted).await?;
+        Ok(sorted.events.len())
+    }
+
+    /// Deletes what is published. What cannot be read stays, but out of the way.
+    async fn finish(&self, connection: &mut PgConnection, sorted: &Sorted) -> Result<(), StorageError> {
+        for (key, events) in &sorted.unreadable {
+            outbox::set_aside(&mut *connection, *key, events, self.settings.lease_seconds).await?;
+        }
+        outbox::delete(connection, &sorted.keys()).await
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Stopped> {
-        let publications = events
-            .iter()
-            .filter_map(|event| Publication::event(&self.exchange, &event.answer, &event.causation))
-            .collect();
+        let publications =
+            events.iter().filter_map(|event| Publication::event(&self.exchange, event)).collect();
         self.publisher.publish(publications).await?;
         self.metrics.published(events.len());
         Ok(())
@@ -173,27 +178,34 @@ impl Relay {
     }
 }
 
-/// Rows of the outbox by what can be done with them.
+/// Events of the outbox by what can be done with them.
 #[derive(Default)]
 struct Sorted {
-    keys: Vec<i64>,
-    /// In the order of their keys.
+    /// The keys of their rows.
+    rows: BTreeSet<i64>,
+    /// In the order in which they were written.
     events: Vec<Event>,
-    /// The keys of rows that this program did not write. They stay, and must not hold up the others.
-    unreadable: Vec<i64>,
+    /// Events that this program did not write, by the keys of their rows. They must not hold up the others.
+    unreadable: BTreeMap<i64, Vec<Uuid>>,
 }
 
-fn sort(rows: Vec<outbox::Orphan>) -> Sorted {
+impl Sorted {
+    /// The rows of which all is published.
+    fn keys(&self) -> Vec<i64> {
+        self.rows.iter().filter(|key| !self.unreadable.contains_key(key)).copied().collect()
+    }
+}
+
+fn sort(waiting: Vec<Waiting>) -> Sorted {
     let mut sorted = Sorted::default();
-    for outbox::Orphan { outbox_id, row } in rows {
-        match Event::try_from(row) {
-            Ok(event) => {
-                sorted.keys.push(outbox_id);
-                sorted.events.push(event);
-            }
+    for Waiting { outbox_id, event } in waiting {
+        let event_id = event.event_id;
+        sorted.rows.insert(outbox_id);
+        match Event::try_from(event) {
+            Ok(event) => sorted.events.push(event),
             Err(error) => {
                 error!(%error, "an event in the outbox cannot be published: `inventory verify` says more");
-                sorted.unreadable.push(outbox_id);
+                sorted.unreadable.entry(outbox_id).or_default().push(event_id);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use crate::contract::{
 };
 use crate::domain::{CartId, OrderId, ProductId, Reservation, ReservationId, State, StockLevel};
 use crate::metrics::Metrics;
-use crate::storage::{Database, StorageError, reservation, stock};
+use crate::storage::{KeptConnection, StorageError, reservation, stock};
 
 /// Pause between two looks at a database that is away.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -24,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Answers queries; many at a time with one statement.
 #[derive(Debug, Clone)]
 pub struct Responder {
-    /// The books.
-    pub database: Database,
+    /// The way to the books.
+    pub books: KeptConnection,
     /// What senders may ask for.
     pub limits: Limits,
     /// Where answers may go.
@@ -88,7 +89,7 @@ impl Responder {
     /// What is known; nothing where it cannot be read, or the service stops before it could be.
     async fn look_up(&self, queries: &[&Query]) -> Option<Known> {
         loop {
-            match Known::read(&self.database, queries).await {
+            match self.books.using(async |books| Known::read(books, queries).await).await {
                 Ok(known) => return Some(known),
                 // Nothing that waiting would mend: their time is soon over.
                 Err(error) if !error.is_away() && !error.is_lost_race() => {
@@ -131,7 +132,7 @@ impl Responder {
 
 impl Known {
     /// Reads what the queries are about: all stock in one snapshot, all reservations in one.
-    async fn read(database: &Database, queries: &[&Query]) -> Result<Self, StorageError> {
+    async fn read(books: &mut PgConnection, queries: &[&Query]) -> Result<Self, StorageError> {
         let products: BTreeSet<Uuid> =
             queries.iter().flat_map(|query| query.products()).map(|product| product.0).collect();
         let mut known = Self {
@@ -142,7 +143,7 @@ impl Known {
         };
         if !products.is_empty() {
             let products: Vec<Uuid> = products.into_iter().collect();
-            known.levels.extend(stock::read(database.pool(), &products).await?);
+            known.levels.extend(stock::read(&mut *books, &products).await?);
         }
         let (mut ids, mut carts, mut orders) = (Vec::new(), Vec::new(), Vec::new());
         for query in queries {
@@ -154,7 +155,7 @@ impl Known {
             }
         }
         if !(ids.is_empty() && carts.is_empty() && orders.is_empty()) {
-            let found = reservation::read(database.pool(), &ids, &carts, &orders).await?;
+            let found = reservation::read(books, &ids, &carts, &orders).await?;
             for reservation in found {
                 known.add(reservation);
             }

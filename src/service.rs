@@ -23,7 +23,7 @@ use crate::storage::{Database, StorageError, migrations};
 use crate::{messaging, retention};
 
 /// Commits whose events may wait for the relay; then the handler waits, and RabbitMQ with it.
-const COMMITS_WAITING_MAX: usize = 16;
+const COMMITS_WAITING_MAX: usize = 4;
 
 /// Pause between two looks at a database that is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -243,7 +243,7 @@ impl Workshop<'_> {
     fn queries(&self, link: Link) -> Consumer<Responder> {
         let Settings { amqp, limits, .. } = self.settings;
         let responder = Responder {
-            database: self.database.clone(),
+            books: self.database.keep_connection(),
             limits: *limits,
             reply_to: self.reply_to(),
             metrics: Arc::clone(&self.metrics),

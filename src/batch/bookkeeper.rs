@@ -20,6 +20,7 @@ use crate::domain::{
     time_of,
 };
 use crate::metrics::{Metrics, Step};
+use crate::storage::outbox::Leaving;
 use crate::storage::outcome::Record;
 use crate::storage::{
     Database, StorageError, Transaction, lapsing, movement, outbox, outcome, reservation, stock,
@@ -86,7 +87,7 @@ impl Bookkeeper {
 
     async fn try_decide(&self, batch: &[&Accepted], lapsed: &[Uuid]) -> Result<Tried, StorageError> {
         let mut watch = StopWatch { metrics: &self.metrics, since: Instant::now() };
-        let requests: Vec<Request> = batch.iter().map(|accepted| accepted.request.clone()).collect();
+        let requests: Vec<&Request> = batch.iter().map(|accepted| &accepted.request).collect();
         let mut transaction = self.database.begin().await?;
         let (mut books, known) = load(transaction.connection()?, &requests, lapsed).await?;
         let now = transaction.now().await?;
@@ -123,7 +124,7 @@ impl Bookkeeper {
     async fn missed(
         &self,
         connection: &mut PgConnection,
-        requests: &[Request],
+        requests: &[&Request],
         short: &[Uuid],
         known: &[Uuid],
         until: DateTime<Utc>,
@@ -169,12 +170,11 @@ impl Bookkeeper {
         connection: &mut PgConnection,
         events: Vec<Event>,
     ) -> Result<Promised, StorageError> {
-        let rows: Vec<outbox::Row> = events.iter().map(outbox::Row::from).collect();
-        let keys = outbox::insert(connection, &rows, self.lease_seconds).await?;
-        let has_ordered = events.iter().any(Event::is_ordered);
-        let ours = keys.into_iter().zip(events).filter(|(_, event)| !event.is_ordered());
-        let (keys, events) = ours.unzip();
-        Ok(Promised { keys, events, has_ordered })
+        let (ordered, ours): (Vec<Event>, Vec<Event>) = events.into_iter().partition(Event::is_ordered);
+        let lease_seconds = self.lease_seconds;
+        outbox::insert(&mut *connection, &promises(&ordered), Leaving::InOrder).await?;
+        let keys = outbox::insert(connection, &promises(&ours), Leaving::Ours { lease_seconds }).await?;
+        Ok(Promised { keys, events: ours, has_ordered: !ordered.is_empty() })
     }
 
     async fn hand_on(&self, promised: Promised) {
@@ -191,7 +191,7 @@ impl Bookkeeper {
 /// the ids of the reservations as well.
 pub(super) async fn load(
     connection: &mut PgConnection,
-    requests: &[Request],
+    requests: &[&Request],
     lapsed: &[Uuid],
 ) -> Result<(Books<Record>, Vec<Uuid>), StorageError> {
     let (ids, carts) = reservations_and_carts(requests, lapsed);
@@ -208,7 +208,7 @@ pub(super) async fn load(
     Ok((Books::open(levels, reservations, known), known_ids))
 }
 
-fn reservations_and_carts(requests: &[Request], lapsed: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
+fn reservations_and_carts(requests: &[&Request], lapsed: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
     let mut ids: BTreeSet<Uuid> = lapsed.iter().copied().collect();
     let mut carts = BTreeSet::new();
     for request in requests {
@@ -226,7 +226,7 @@ fn reservations_and_carts(requests: &[Request], lapsed: &[Uuid]) -> (Vec<Uuid>, 
 }
 
 /// What the commands ask for, what live holds may give back, and what lapsed ones may take again.
-pub(super) fn products(requests: &[Request], reservations: &[Reservation]) -> Vec<Uuid> {
+pub(super) fn products(requests: &[&Request], reservations: &[Reservation]) -> Vec<Uuid> {
     let asked = requests.iter().filter_map(|request| match &request.command {
         Command::Reserve(reserve) => Some(&reserve.items),
         _ => None,
@@ -249,6 +249,10 @@ fn short(decisions: &[Decision<Record>]) -> Vec<Uuid> {
     short.into_iter().collect()
 }
 
+fn promises(events: &[Event]) -> Vec<outbox::Promise<'_>> {
+    events.iter().map(Into::into).collect()
+}
+
 async fn persist_changes(connection: &mut PgConnection, changes: &Changes) -> Result<(), StorageError> {
     stock::update(connection, &changes.stock).await?;
     // Ended holds first: a cart's next hold must find the place free.
@@ -259,7 +263,7 @@ async fn persist_changes(connection: &mut PgConnection, changes: &Changes) -> Re
 
 async fn persist_outcomes(
     connection: &mut PgConnection,
-    requests: &[Request],
+    requests: &[&Request],
     answered: &[Answered],
 ) -> Result<(), StorageError> {
     let records: Vec<Record> = requests

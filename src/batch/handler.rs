@@ -121,19 +121,21 @@ impl Handler {
 
     /// One line a batch.
     fn report(&self, part: &[&Accepted], answered: &[Answered]) {
-        let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut outcomes: BTreeMap<_, u64> = BTreeMap::new();
         for (accepted, answered) in part.iter().zip(answered) {
-            *outcomes.entry(answered.outcome).or_default() += 1;
-            let repeated = if answered.is_new { "" } else { "Repeated" };
-            self.metrics.message(
-                message_type(&accepted.request.command).name(),
-                format!("{repeated}{}", answered.outcome),
-            );
+            let kind = message_type(&accepted.request.command).name();
+            *outcomes.entry((kind, answered.is_new, answered.outcome)).or_default() += 1;
+        }
+        let mut told: BTreeMap<_, u64> = BTreeMap::new();
+        for ((kind, is_new, outcome), messages) in outcomes {
+            let repeated = if is_new { "" } else { "Repeated" };
+            self.metrics.messages(kind, format!("{repeated}{outcome}"), messages);
+            *told.entry(outcome).or_default() += messages;
         }
         if let Some(first) = part.first() {
             info!(
                 commands = part.len(),
-                ?outcomes,
+                outcomes = ?told,
                 message_id = first.causation.causation_id,
                 correlation_id = first.causation.correlation_id,
                 "batch committed"

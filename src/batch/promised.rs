@@ -12,7 +12,7 @@ use crate::storage::{StorageError, outbox};
 /// are not among them: their rows in the outbox are relayed by one replica at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Promised {
-    /// Their rows in the outbox, to be deleted once all are confirmed.
+    /// Their row in the outbox (or rows), to be deleted once all are confirmed.
     pub keys: Vec<i64>,
     /// What to publish.
     pub events: Vec<Event>,
@@ -50,31 +50,30 @@ impl Event {
     }
 }
 
-impl From<&Event> for outbox::Row {
-    fn from(event: &Event) -> Self {
+impl<'a> From<&'a Event> for outbox::Promise<'a> {
+    fn from(event: &'a Event) -> Self {
         let Event { answer, causation } = event;
-        let bytes = |id: &Option<String>| id.as_ref().map(|id| id.as_bytes().to_vec());
+        let bytes = |id: &'a Option<String>| id.as_ref().map(String::as_bytes);
         Self {
             event_id: answer.id,
-            event_type: answer.message_type.to_owned(),
-            subject: answer.subject.clone(),
-            body: answer.body.clone(),
+            event_type: answer.message_type,
+            subject: &answer.subject,
+            body: &answer.body,
             occurred_at: answer.occurred_at,
             correlation_id: bytes(&causation.correlation_id),
             causation_id: bytes(&causation.causation_id),
             traceparent: bytes(&causation.traceparent),
             tracestate: bytes(&causation.tracestate),
-            is_ordered: event.is_ordered(),
         }
     }
 }
 
-impl TryFrom<outbox::Row> for Event {
+impl TryFrom<outbox::Event> for Event {
     type Error = StorageError;
 
-    fn try_from(row: outbox::Row) -> Result<Self, StorageError> {
+    fn try_from(row: outbox::Event) -> Result<Self, StorageError> {
         let event_type: EventType = row.event_type.parse().map_err(|error| {
-            StorageError::Broken(format!("outbox row of event {}: {error}", row.event_id))
+            StorageError::Broken(format!("event {} in the outbox: {error}", row.event_id))
         })?;
         // It came from a string, so it is one.
         let text = |id: Vec<u8>| String::from_utf8_lossy(&id).into_owned();

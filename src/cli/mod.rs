@@ -25,6 +25,9 @@ use crate::config::Settings;
 use crate::storage::ledger::Range;
 use crate::storage::reservation_view::Filter;
 
+/// Threads that tasks run on, at least.
+const THREADS_MIN: usize = 4;
+
 /// Runs the command that the arguments of this process name; gives its exit code.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
@@ -41,9 +44,18 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         stacks::ensure_large()?;
     }
     let settings = Settings::load(config.as_deref())?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::system)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads())
+        .enable_all()
+        .build()
+        .map_err(Failure::system)?;
     runtime.block_on(dispatch(command, settings, json))
+}
+
+/// On a small machine more threads than cores: a batch of commands keeps a thread busy for milliseconds, and a query
+/// should wait for the system's scheduler at most.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(THREADS_MIN, |cores| cores.get().max(THREADS_MIN))
 }
 
 async fn dispatch(command: Command, settings: Settings, json: bool) -> Result<(), Failure> {

@@ -145,7 +145,7 @@ pub(super) fn line(finding: &Finding) -> String {
         finding.location.as_ref().map(|location| format!(" at {location}")),
         finding.reservation_id.map(|id| format!(" reservation {id}")),
         finding.message_id.as_ref().map(|id| format!(" message {}", message_id(id))),
-        finding.outbox_id.map(|id| format!(" event {id} of the outbox")),
+        finding.outbox_id.map(|id| format!(" row {id} of the outbox")),
     ];
     let about: String = about.into_iter().flatten().collect();
     format!("{check}:{about}: {detail}")

@@ -5,6 +5,7 @@
 //! nothing is lost on the way to the store and back. One thing is left open: of several lapsed holds that would
 //! help a reserve, those that the batch has locked anyway may give way before others that lapsed earlier.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -53,10 +54,14 @@ pub fn time_of(position: usize, now: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// Decides the requests in their order, beginning at `now`.
-pub fn decide<R: Clone>(books: &mut Books<R>, requests: &[Request], now: DateTime<Utc>) -> Vec<Decision<R>> {
+pub fn decide<R: Clone>(
+    books: &mut Books<R>,
+    requests: &[impl Borrow<Request>],
+    now: DateTime<Utc>,
+) -> Vec<Decision<R>> {
     let mut decided_here: HashMap<&[u8], (usize, &[u8; 32])> = HashMap::new();
     let mut decisions = Vec::with_capacity(requests.len());
-    for (position, request) in requests.iter().enumerate() {
+    for (position, request) in requests.iter().map(Borrow::borrow).enumerate() {
         let decision = match repetition(books, &decided_here, request) {
             Some(repetition) => repetition,
             None => Decision::New(decide_one(books, request, time_of(position, now))),

@@ -118,7 +118,7 @@ impl<W: Work> Consumer<W> {
     ) -> Result<(), lapin::Error> {
         let mut settler = Settler::new(&self.outlets, connection, stop);
         let mut deliveries = Vec::with_capacity(self.at_once);
-        while arrived.recv_many(&mut deliveries, self.at_once).await > 0 {
+        while gather(&mut arrived, &mut deliveries, self.at_once).await {
             // What a dead channel left behind comes again on the next.
             if !channel.status().connected() {
                 deliveries.clear();
@@ -130,6 +130,24 @@ impl<W: Work> Consumer<W> {
         }
         Ok(())
     }
+}
+
+/// Gathers what has arrived, and what arrives in the moment that it takes to let every other task have its turn: who
+/// waits for nothing else waits no longer for that, and under load a batch is larger, which is cheaper for all. Says
+/// whether there is anything.
+async fn gather(arrived: &mut mpsc::Receiver<Delivery>, into: &mut Vec<Delivery>, limit: usize) -> bool {
+    let mut more = arrived.recv_many(into, limit).await;
+    while more > 0 && into.len() < limit {
+        tokio::task::yield_now().await;
+        let before = into.len();
+        while into.len() < limit
+            && let Ok(delivery) = arrived.try_recv()
+        {
+            into.push(delivery);
+        }
+        more = into.len() - before;
+    }
+    !into.is_empty()
 }
 
 /// Passes deliveries on until the consumer ends. On `stop`, or after so many, it asks for no more, and passes on

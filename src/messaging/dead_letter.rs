@@ -3,7 +3,8 @@
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
-use super::publisher::{Payload, Publication};
+use super::properties::short;
+use super::publisher::{Content, Publication};
 use crate::clock;
 use crate::contract::{Message, Problem, rfc3339};
 
@@ -39,12 +40,12 @@ pub(super) fn dead_letter(
     put("x-original-exchange", &message.exchange);
     put("x-original-routing-key", &message.routing_key);
     put("x-failed-at", &rfc3339(clock::wall()));
+    let exchange = short(exchange).unwrap_or_default();
+    let letter = without_acting(properties).with_headers(headers);
     Publication {
-        exchange: exchange.to_owned(),
-        routing_key: exchange.to_owned(),
-        is_mandatory: true,
-        properties: without_acting(properties).with_headers(headers),
-        payload: Payload::Bytes(message.body.clone()),
+        routing_key: exchange.clone(),
+        exchange,
+        content: Content::Letter(Box::new(letter), message.body.clone()),
     }
 }
 

@@ -61,25 +61,25 @@ pub(super) fn of_answer(answer: &Answer, causation: &Causation) -> BasicProperti
 
 fn headers(answer: &Answer, causation: &Causation) -> FieldTable {
     let mut headers = FieldTable::default();
-    let mut put = |name: &str, value: &str| {
+    let mut put = |name: &str, value: String| {
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
     };
-    put("schema-version", SCHEMA_VERSION);
+    put("schema-version", SCHEMA_VERSION.to_owned());
     let trace = causation.trace(answer);
-    put("traceparent", &trace.traceparent);
-    if let Some(state) = &trace.tracestate {
+    put("traceparent", trace.traceparent);
+    if let Some(state) = trace.tracestate {
         put("tracestate", state);
     }
     if let Some(id) = &causation.causation_id {
-        put("x-causation-id", id);
+        put("x-causation-id", id.clone());
     }
     // CloudEvents 1.0 in binary mode: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md>.
-    put("cloudEvents:specversion", "1.0");
-    put("cloudEvents:id", &answer.id.to_string());
-    put("cloudEvents:source", &format!("/{APP_ID}"));
-    put("cloudEvents:type", answer.message_type);
-    put("cloudEvents:time", &answer.time());
-    put("cloudEvents:subject", &answer.subject);
+    put("cloudEvents:specversion", "1.0".to_owned());
+    put("cloudEvents:id", answer.id.to_string());
+    put("cloudEvents:source", format!("/{APP_ID}"));
+    put("cloudEvents:type", answer.message_type.to_owned());
+    put("cloudEvents:time", answer.time());
+    put("cloudEvents:subject", answer.subject.clone());
     headers
 }
 

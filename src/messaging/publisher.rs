@@ -1,9 +1,13 @@
 //! Publishes from one task on one channel, and does not call it done before the broker does.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::TryFuture;
+use futures_util::future::try_maybe_done;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, PublisherConfirm};
@@ -12,10 +16,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::Link;
 use super::connection::{close, lost};
-use super::properties::of_answer;
-use super::{Link, properties};
-use crate::batch::Reply;
+use super::properties::{of_answer, short};
+use crate::batch::{Event, Reply};
 use crate::contract::{Answer, Causation};
 
 /// Publications of so many jobs go out together, to await their confirms at once.
@@ -27,51 +31,53 @@ const JOBS_WAITING_MAX: usize = 1024;
 /// Something to publish.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    pub(super) exchange: String,
-    pub(super) routing_key: String,
-    /// Whether it must reach a queue.
-    pub(super) is_mandatory: bool,
-    pub(super) properties: BasicProperties,
-    pub(super) payload: Payload,
+    pub(super) exchange: ShortString,
+    pub(super) routing_key: ShortString,
+    pub(super) content: Content,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Payload {
-    Answer(Arc<Answer>),
-    Bytes(Vec<u8>),
-}
-
-impl Payload {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Answer(answer) => &answer.body,
-            Self::Bytes(bytes) => bytes,
-        }
-    }
+pub(super) enum Content {
+    /// An event or a reply, and what it takes over.
+    Answer(Arc<Answer>, Arc<Causation>),
+    /// A dead letter, which must reach a queue.
+    Letter(Box<BasicProperties>, Vec<u8>),
 }
 
 impl Publication {
     /// An event, for whoever subscribed to it. Nothing for an answer that is no event.
     #[must_use]
-    pub fn event(exchange: &str, answer: &Arc<Answer>, causation: &Causation) -> Option<Self> {
+    pub fn event(exchange: &str, event: &Event) -> Option<Self> {
+        let Event { answer, causation } = event;
         Some(Self {
-            exchange: exchange.to_owned(),
-            routing_key: answer.event?.routing_key().to_owned(),
-            is_mandatory: false,
-            properties: of_answer(answer, causation),
-            payload: Payload::Answer(Arc::clone(answer)),
+            exchange: short(exchange).unwrap_or_default(),
+            routing_key: answer.event?.routing_key().into(),
+            content: Content::Answer(Arc::clone(answer), Arc::clone(causation)),
         })
     }
 
-    /// A reply, through the default exchange.
+    /// A reply, through the default exchange. Nothing where the queue has a name that no queue can have.
     #[must_use]
-    pub fn reply(reply: Reply) -> Self {
-        Self {
-            exchange: String::new(),
-            properties: of_answer(&reply.answer, &reply.causation),
-            routing_key: reply.to,
-            is_mandatory: false,
-            payload: Payload::Answer(reply.answer),
+    pub fn reply(reply: Reply) -> Option<Self> {
+        Some(Self {
+            exchange: ShortString::default(),
+            routing_key: short(&reply.to)?,
+            content: Content::Answer(reply.answer, reply.causation),
+        })
+    }
+
+    /// Properties are made only now: they are larger than what they are made of, and thousands may wait.
+    fn properties(&self) -> BasicProperties {
+        match &self.content {
+            Content::Answer(answer, causation) => of_answer(answer, causation),
+            Content::Letter(properties, _) => BasicProperties::clone(properties),
+        }
+    }
+
+    fn body(&self) -> &[u8] {
+        match &self.content {
+            Content::Answer(answer, _) => &answer.body,
+            Content::Letter(_, body) => body,
         }
     }
 }
@@ -193,8 +199,8 @@ async fn publish_all(
     channel: &Channel,
     publications: impl Iterator<Item = &Publication>,
 ) -> Result<(), SessionError> {
-    let confirms = try_join_all(publications.map(|publication| publish(channel, publication))).await?;
-    for confirmation in try_join_all(confirms).await? {
+    let confirms = all_in_order(publications.map(|publication| publish(channel, publication))).await?;
+    for confirmation in all_in_order(confirms.into_iter()).await? {
         match confirmation {
             // A return may come with the confirm of another message; only dead letters are mandatory, so it
             // is one of them, and all that is in hand goes out again.
@@ -209,13 +215,38 @@ async fn publish_all(
 }
 
 async fn publish(channel: &Channel, publication: &Publication) -> Result<PublisherConfirm, lapin::Error> {
+    let mandatory = matches!(publication.content, Content::Letter(..));
     channel
         .basic_publish(
-            properties::short(&publication.exchange).unwrap_or_default(),
-            properties::short(&publication.routing_key).unwrap_or_default(),
-            BasicPublishOptions { mandatory: publication.is_mandatory, immediate: false },
-            publication.payload.bytes(),
-            publication.properties.clone(),
+            publication.exchange.clone(),
+            publication.routing_key.clone(),
+            BasicPublishOptions { mandatory, immediate: false },
+            publication.body(),
+            publication.properties(),
         )
         .await
+}
+
+/// Begins all operations in their order, then awaits them. They are done in about that order as well, so the last is
+/// awaited first: the task is woken once, and not by each of them.
+async fn all_in_order<F>(operations: impl Iterator<Item = F>) -> Result<Vec<F::Ok>, F::Error>
+where
+    F: TryFuture,
+{
+    let mut operations: Vec<_> = operations.map(|operation| Box::pin(try_maybe_done(operation))).collect();
+    for operation in &mut operations {
+        begin(operation.as_mut())?;
+    }
+    for operation in operations.iter_mut().rev() {
+        operation.await?;
+    }
+    Ok(operations.iter_mut().filter_map(|operation| operation.as_mut().take_output()).collect())
+}
+
+/// Begins an operation, and has nobody woken by it yet.
+fn begin<E>(operation: Pin<&mut impl Future<Output = Result<(), E>>>) -> Result<(), E> {
+    match operation.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(begun) => begun,
+        Poll::Pending => Ok(()),
+    }
 }

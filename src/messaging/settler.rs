@@ -66,7 +66,7 @@ impl<'a> Settler<'a> {
     ) -> Result<(), lapin::Error> {
         let mut sorted = Sorted::default();
         for ((delivery, message), settlement) in batch {
-            sorted.replies.extend(settlement.reply.map(Publication::reply));
+            sorted.replies.extend(settlement.reply.and_then(Publication::reply));
             match settlement.disposition {
                 Disposition::Acknowledge => sorted.done.push(delivery.acker),
                 Disposition::DeadLetter(problem) => self.bury(delivery, &message, &problem, &mut sorted),

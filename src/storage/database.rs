@@ -1,11 +1,14 @@
 //! Connections and transactions with deadlines.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
+use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
 use super::StorageError;
@@ -83,6 +86,12 @@ impl Database {
         &self.pool
     }
 
+    /// A connection to be kept.
+    #[must_use]
+    pub fn keep_connection(&self) -> KeptConnection {
+        KeptConnection { pool: self.pool.clone(), idle: Arc::default() }
+    }
+
     /// Longest transaction as seen from here.
     #[must_use]
     pub fn transaction_timeout(&self) -> Duration {
@@ -111,11 +120,40 @@ impl Database {
     }
 }
 
+/// A connection that is kept from one use to the next. Each return to the pool asks the server whether the connection
+/// is well: for whoever reads a little and often, that is as much work as the reading.
+#[derive(Debug, Clone)]
+pub struct KeptConnection {
+    pool: PgPool,
+    idle: Arc<Mutex<Option<PoolConnection<Postgres>>>>,
+}
+
+impl KeptConnection {
+    /// Uses the connection, one use at a time; one that has failed is closed.
+    pub async fn using<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut idle = self.idle.lock().await;
+        let mut connection = match idle.take() {
+            Some(connection) => connection,
+            None => self.pool.acquire().await?,
+        };
+        let done = work(&mut connection).await;
+        if done.is_ok() {
+            *idle = Some(connection);
+        } else {
+            drop(connection.detach());
+        }
+        done
+    }
+}
+
 /// A transaction. Dropped before its end, it closes its connection: a statement may still be running there,
 /// and PostgreSQL rolls back what a closed connection leaves.
 #[derive(Debug)]
 pub struct Transaction {
-    connection: Option<sqlx::pool::PoolConnection<Postgres>>,
+    connection: Option<PoolConnection<Postgres>>,
 }
 
 impl Transaction {

@@ -24,5 +24,5 @@ pub mod stock_event;
 pub mod stock_import;
 pub mod verify;
 
-pub use database::{Database, Transaction};
+pub use database::{Database, KeptConnection, Transaction};
 pub use error::StorageError;

@@ -6,9 +6,21 @@ use uuid::Uuid;
 
 use super::{StorageError, advisory_lock};
 
+/// Events of a row that one replica publishes from memory: nearly always all of a commit.
+const EVENTS_A_ROW: usize = 1000;
+
+/// Events of a row that are published in order: many rows are read at once.
+const ORDERED_EVENTS_A_ROW: usize = 100;
+
+/// Rows of orphans that are claimed at once.
+const ORPHANED_ROWS_AT_ONCE: i64 = 4;
+
+/// Rows that are published in order at once.
+const ORDERED_ROWS_AT_ONCE: i64 = 50;
+
 /// An event in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Row {
+pub struct Event {
     /// The `message_id` of the event.
     pub event_id: Uuid,
     /// Its type.
@@ -27,64 +39,107 @@ pub struct Row {
     pub traceparent: Option<Vec<u8>>,
     /// The command's header `tracestate`.
     pub tracestate: Option<Vec<u8>>,
-    /// Whether it is published in the order of its product.
-    pub is_ordered: bool,
 }
 
-/// A row that nobody saw to within its lease.
+/// An event that is promised, as whoever promises it has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Promise<'a> {
+    /// The `message_id` of the event.
+    pub event_id: Uuid,
+    /// Its type.
+    pub event_type: &'a str,
+    /// Its CloudEvents subject.
+    pub subject: &'a str,
+    /// Its body.
+    pub body: &'a [u8],
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// What the command's sender correlates by.
+    pub correlation_id: Option<&'a [u8]>,
+    /// The `message_id` of the command.
+    pub causation_id: Option<&'a [u8]>,
+    /// The command's header `traceparent`.
+    pub traceparent: Option<&'a [u8]>,
+    /// The command's header `tracestate`.
+    pub tracestate: Option<&'a [u8]>,
+}
+
+/// How the events of a row leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// Published from memory by this replica, and by any other after so many seconds.
+    Ours {
+        /// The lease.
+        lease_seconds: u32,
+    },
+    /// In the order in which they were written, by one replica at a time, and never from memory.
+    InOrder,
+}
+
+/// An event that nobody saw to within its lease, or that is published in order.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Orphan {
-    /// Its key.
+pub struct Waiting {
+    /// The key of its row.
     pub outbox_id: i64,
     /// The event.
     #[sqlx(flatten)]
-    pub row: Row,
+    pub event: Event,
 }
 
-/// Promises events, and claims them for this replica for so many seconds. Gives the keys of the rows.
+/// Promises events, those of a commit in one row. Gives the keys of the rows.
 pub async fn insert(
     connection: &mut PgConnection,
-    rows: &[Row],
-    lease_seconds: u32,
+    promises: &[Promise<'_>],
+    leaving: Leaving,
 ) -> Result<Vec<i64>, StorageError> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
+    let events_a_row = if leaving == Leaving::InOrder { ORDERED_EVENTS_A_ROW } else { EVENTS_A_ROW };
+    let mut keys = Vec::new();
+    for row in promises.chunks(events_a_row) {
+        keys.push(insert_row(&mut *connection, row, leaving).await?);
     }
-    let keys = sqlx::query_scalar(
-        "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
-                             traceparent, tracestate, is_ordered, claimed_until)
-         SELECT event_id, event_type, subject, body, occurred_at, correlation_id, causation_id, traceparent,
-                tracestate, is_ordered, clock_timestamp() + make_interval(secs => $11)
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::bytea[],
-                     $7::bytea[], $8::bytea[], $9::bytea[], $10::boolean[])
-              WITH ORDINALITY AS e (event_id, event_type, subject, body, occurred_at, correlation_id,
-                                    causation_id, traceparent, tracestate, is_ordered, position)
-         ORDER BY position
-         RETURNING outbox_id",
-    )
-    .bind(rows.iter().map(|r| r.event_id).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.event_type.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.subject.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.body.as_slice()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.occurred_at).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.correlation_id.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.causation_id.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.traceparent.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.tracestate.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.is_ordered).collect::<Vec<_>>())
-    .bind(f64::from(lease_seconds))
-    .fetch_all(connection)
-    .await?;
     Ok(keys)
 }
 
-/// Claims up to `limit` rows whose lease is over, the oldest first. By the lease and not by a key behind
-/// which all is done: transactions commit in another order than they take their keys.
+async fn insert_row<'a>(
+    connection: &mut PgConnection,
+    row: &'a [Promise<'a>],
+    leaving: Leaving,
+) -> Result<i64, StorageError> {
+    let lease_seconds = match leaving {
+        Leaving::Ours { lease_seconds } => lease_seconds,
+        // Nobody publishes these from memory: there is no lease to wait for.
+        Leaving::InOrder => 0,
+    };
+    let column = |of: fn(&'a Promise<'a>) -> Option<&'a [u8]>| row.iter().map(of).collect::<Vec<_>>();
+    let key = sqlx::query_scalar(
+        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids,
+                             causation_ids, traceparents, tracestates, is_ordered, claimed_until)
+         VALUES (cardinality($1::uuid[]), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+                 clock_timestamp() + make_interval(secs => $11))
+         RETURNING outbox_id",
+    )
+    .bind(row.iter().map(|event| event.event_id).collect::<Vec<_>>())
+    .bind(row.iter().map(|event| event.event_type).collect::<Vec<_>>())
+    .bind(row.iter().map(|event| event.subject).collect::<Vec<_>>())
+    .bind(row.iter().map(|event| event.body).collect::<Vec<_>>())
+    .bind(row.iter().map(|event| event.occurred_at).collect::<Vec<_>>())
+    .bind(column(|event| event.correlation_id))
+    .bind(column(|event| event.causation_id))
+    .bind(column(|event| event.traceparent))
+    .bind(column(|event| event.tracestate))
+    .bind(leaving == Leaving::InOrder)
+    .bind(f64::from(lease_seconds))
+    .fetch_one(connection)
+    .await?;
+    Ok(key)
+}
+
+/// Claims rows whose lease is over, the oldest first, and gives their events. By the lease and not by a key behind which
+/// all is done: transactions commit in another order than they take their keys.
 pub async fn claim_orphans(
     executor: impl PgExecutor<'_>,
     lease_seconds: u32,
-    limit: u32,
-) -> Result<Vec<Orphan>, StorageError> {
+) -> Result<Vec<Waiting>, StorageError> {
     let orphans = sqlx::query_as(
         "WITH claimed AS (
              UPDATE outbox SET claimed_until = clock_timestamp() + make_interval(secs => $1)
@@ -92,22 +147,24 @@ pub async fn claim_orphans(
                  SELECT outbox_id FROM outbox WHERE NOT is_ordered AND claimed_until < clock_timestamp()
                  ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED))
              RETURNING *)
-         SELECT * FROM claimed ORDER BY outbox_id",
+         SELECT outbox_id, event.* FROM claimed,
+             unnest(event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
+                    traceparents, tracestates) WITH ORDINALITY
+                 AS event (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
+                           traceparent, tracestate, position)
+         ORDER BY outbox_id, position",
     )
     .bind(f64::from(lease_seconds))
-    .bind(i64::from(limit))
+    .bind(ORPHANED_ROWS_AT_ONCE)
     .fetch_all(executor)
     .await?;
     Ok(orphans)
 }
 
-/// Up to `limit` events that are published in order, the oldest first, to be deleted in the same transaction;
-/// nothing while another replica is at it. The keys of the events of one product have the order in which they
-/// happened: they are given under the lock of its stock.
-pub async fn next_in_order(
-    connection: &mut PgConnection,
-    limit: u32,
-) -> Result<Option<Vec<Orphan>>, StorageError> {
+/// The first events that are published in order, to be deleted in the same transaction; nothing while another replica
+/// is at it. The keys of the rows with events of one product have the order in which they happened: they are given
+/// under the lock of its stock.
+pub async fn next_in_order(connection: &mut PgConnection) -> Result<Option<Vec<Waiting>>, StorageError> {
     let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(advisory_lock::IN_ORDER)
         .fetch_one(&mut *connection)
@@ -115,44 +172,71 @@ pub async fn next_in_order(
     if !is_ours {
         return Ok(None);
     }
-    let events = sqlx::query_as("SELECT * FROM outbox WHERE is_ordered ORDER BY outbox_id LIMIT $1")
-        .bind(i64::from(limit))
-        .fetch_all(connection)
-        .await?;
+    let events = sqlx::query_as(
+        "SELECT outbox_id, event.*
+         FROM (SELECT * FROM outbox WHERE is_ordered ORDER BY outbox_id LIMIT $1) AS next,
+             unnest(event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
+                    traceparents, tracestates) WITH ORDINALITY
+                 AS event (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
+                           traceparent, tracestate, position)
+         ORDER BY outbox_id, position",
+    )
+    .bind(ORDERED_ROWS_AT_ONCE)
+    .fetch_all(connection)
+    .await?;
     Ok(Some(events))
 }
 
-/// Takes these out of the order: each is looked at again only when a lease is over.
+/// Leaves only these events in the row, out of the order: they are looked at again only when a lease is over.
 pub async fn set_aside(
-    connection: &mut PgConnection,
-    keys: &[i64],
+    executor: impl PgExecutor<'_>,
+    outbox_id: i64,
+    event_ids: &[Uuid],
     lease_seconds: u32,
 ) -> Result<(), StorageError> {
-    if keys.is_empty() {
-        return Ok(());
-    }
     sqlx::query(
-        "UPDATE outbox SET is_ordered = false, claimed_until = clock_timestamp() + make_interval(secs => $2)
-         WHERE outbox_id = ANY($1)",
+        "UPDATE outbox
+         SET (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
+              traceparents, tracestates)
+             = (SELECT count(*), array_agg(event_id ORDER BY position), array_agg(event_type ORDER BY position),
+                       array_agg(subject ORDER BY position), array_agg(body ORDER BY position),
+                       array_agg(event.occurred_at ORDER BY position), array_agg(correlation_id ORDER BY position),
+                       array_agg(causation_id ORDER BY position), array_agg(traceparent ORDER BY position),
+                       array_agg(tracestate ORDER BY position)
+                FROM unnest(event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
+                            traceparents, tracestates) WITH ORDINALITY
+                         AS event (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
+                                   traceparent, tracestate, position)
+                WHERE event_id = ANY ($2)),
+             is_ordered = false, claimed_until = clock_timestamp() + make_interval(secs => $3)
+         WHERE outbox_id = $1",
     )
-    .bind(keys)
+    .bind(outbox_id)
+    .bind(event_ids)
     .bind(f64::from(lease_seconds))
-    .execute(connection)
+    .execute(executor)
     .await?;
     Ok(())
 }
 
-/// The broker has confirmed these.
+/// The broker has confirmed the events of these rows. Not waiting for the disk: a crash brings them back, and an event
+/// may come twice.
 pub async fn delete(executor: impl PgExecutor<'_>, keys: &[i64]) -> Result<(), StorageError> {
-    sqlx::query("DELETE FROM outbox WHERE outbox_id = ANY($1)").bind(keys).execute(executor).await?;
+    sqlx::query(
+        "DELETE FROM outbox USING (SELECT set_config('synchronous_commit', 'off', true)) AS not_waiting
+         WHERE outbox_id = ANY ($1)",
+    )
+    .bind(keys)
+    .execute(executor)
+    .await?;
     Ok(())
 }
 
 /// How much waits.
 #[derive(Debug, Clone, Copy, PartialEq, sqlx::FromRow)]
 pub struct Backlog {
-    /// Rows, counted up to 100,000.
-    pub rows: i64,
+    /// Events, those of up to 10,000 rows.
+    pub events: i64,
     /// Seconds since the oldest was written; 0 where there is none.
     pub oldest_seconds: f64,
 }
@@ -160,9 +244,9 @@ pub struct Backlog {
 /// Looks how much waits.
 pub async fn backlog(executor: impl PgExecutor<'_>) -> Result<Backlog, StorageError> {
     let backlog = sqlx::query_as(
-        "SELECT count(*) AS rows,
-                coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0)::float8 AS oldest_seconds
-         FROM (SELECT occurred_at FROM outbox ORDER BY outbox_id LIMIT 100000) AS waiting",
+        "SELECT coalesce(sum(events), 0) AS events,
+                coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at[1])), 0)::float8 AS oldest_seconds
+         FROM (SELECT events, occurred_at FROM outbox ORDER BY outbox_id LIMIT 10000) AS waiting",
     )
     .fetch_one(executor)
     .await?;

@@ -5,9 +5,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::column::from_bigint;
+use super::outbox::Leaving;
 use super::stock::LOCATION;
 use super::{StorageError, outbox};
-use crate::contract::encode_event;
+use crate::contract::{Answer, encode_event};
 use crate::domain::{Availability, Event, ProductId};
 
 /// Products whose events are written together.
@@ -27,9 +28,9 @@ pub async fn promise(connection: &mut PgConnection, products: &[Uuid]) -> Result
         .fetch_all(&mut *connection)
         .await?;
         let events: Result<Vec<Event>, StorageError> = crossed.into_iter().map(event).collect();
-        let rows: Vec<outbox::Row> = events?.iter().map(row).collect();
-        // Nobody publishes these from memory: there is no lease to wait for.
-        outbox::insert(&mut *connection, &rows, 0).await?;
+        let answers: Vec<Answer> = events?.iter().map(|event| encode_event(Uuid::now_v7(), event)).collect();
+        let promises: Vec<outbox::Promise<'_>> = answers.iter().map(promise_of).collect();
+        outbox::insert(&mut *connection, &promises, Leaving::InOrder).await?;
     }
     Ok(())
 }
@@ -39,18 +40,16 @@ fn event((product, available, version, at): (Uuid, i64, i64, DateTime<Utc>)) -> 
     Ok(Event::Availability(Availability { product: ProductId(product), available, version, at }))
 }
 
-fn row(event: &Event) -> outbox::Row {
-    let answer = encode_event(Uuid::now_v7(), event);
-    outbox::Row {
+fn promise_of(answer: &Answer) -> outbox::Promise<'_> {
+    outbox::Promise {
         event_id: answer.id,
-        event_type: answer.message_type.to_owned(),
-        subject: answer.subject,
-        body: answer.body,
+        event_type: answer.message_type,
+        subject: &answer.subject,
+        body: &answer.body,
         occurred_at: answer.occurred_at,
         correlation_id: None,
         causation_id: None,
         traceparent: None,
         tracestate: None,
-        is_ordered: true,
     }
 }

@@ -14,11 +14,13 @@ async fn leave_behind(harness: &Harness, claimed_until: &str) -> Uuid {
         r#"{{"cartId":"{cart}","unavailableItems":[],"reason":"RELEASED_BEFORE","checkedAt":"2026-01-01T00:00:00Z"}}"#
     );
     let sql = format!(
-        "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
-                             traceparent, tracestate, claimed_until)
-         VALUES ('{event}', 'InventoryUnavailable', '{cart}', convert_to('{body}', 'UTF8'), clock_timestamp(),
-                 convert_to('correlation', 'UTF8'), convert_to('{event}', 'UTF8'),
-                 '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', 'vendor=1', {claimed_until})"
+        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids,
+                             causation_ids, traceparents, tracestates, claimed_until)
+         VALUES (1, '{{{event}}}', '{{InventoryUnavailable}}', '{{{cart}}}', ARRAY[convert_to('{body}', 'UTF8')],
+                 ARRAY[clock_timestamp()], ARRAY[convert_to('correlation', 'UTF8')],
+                 ARRAY[convert_to('{event}', 'UTF8')],
+                 ARRAY['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'::bytea], ARRAY['vendor=1'::bytea],
+                 {claimed_until})"
     );
     harness.site().database.execute(&sql).await;
     event
@@ -57,9 +59,9 @@ async fn an_event_that_cannot_be_read_does_not_hold_up_the_others() {
     let broken = leave_behind(&harness, ours_for_now).await;
     let also_broken = leave_behind(&harness, ours_for_now).await;
     let of_another_release = format!(
-        "UPDATE outbox SET event_type = 'InventoryReturned', claimed_until = clock_timestamp(),
-                           is_ordered = event_id = '{broken}'
-         WHERE event_id IN ('{broken}', '{also_broken}')"
+        "UPDATE outbox SET event_types = '{{InventoryReturned}}', claimed_until = clock_timestamp(),
+                           is_ordered = event_ids = '{{{broken}}}'
+         WHERE event_ids[1] IN ('{broken}', '{also_broken}')"
     );
     harness.site().database.execute(&of_another_release).await;
 

@@ -230,8 +230,9 @@ async fn an_event_that_one_replica_kept_for_itself_is_freed_and_published() {
         "items": [{ "productId": Uuid::new_v4(), "quantity": 1 }],
     });
     let kept = format!(
-        "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, claimed_until)
-         VALUES ('{event}', 'InventoryReleased', '{reservation}', convert_to('{body}', 'UTF8'), now(), 'infinity')"
+        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, claimed_until)
+         VALUES (1, '{{{event}}}', '{{InventoryReleased}}', '{{{reservation}}}', ARRAY[convert_to('{body}', 'UTF8')],
+                 ARRAY[now()], 'infinity')"
     );
     tamper(harness.site(), &kept).await;
 

@@ -197,7 +197,7 @@ async fn outbox(transaction: &mut Transaction, finding: &Finding) -> Result<Mend
     Ok(match freed.rows_affected() {
         0 => Mended::Left("the event has left by now".to_owned()),
         _ => Mended::Done(format!(
-            "event {} of the outbox may be published by any replica; if it stays, look whether the service runs and \
+            "row {} of the outbox may be published by any replica; if it stays, look whether the service runs and \
              RabbitMQ takes events",
             finding.outbox_id.unwrap_or_default()
         )),

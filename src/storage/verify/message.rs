@@ -89,7 +89,7 @@ const ORIGINS: &str = "
       AND reserved_at > now() - make_interval(days => {days}) + interval '1 hour'
       AND (outcome.message_id IS NULL OR outcome <> 'InventoryReserved' OR subject <> reservation_id::text)";
 
-/// A row of the outbox, as far as it is looked at.
+/// An event in the outbox, as far as it is looked at.
 #[derive(sqlx::FromRow)]
 struct Promised {
     outbox_id: i64,
@@ -107,13 +107,15 @@ struct Promised {
 pub(super) async fn outbox(connection: &mut PgConnection) -> Result<Vec<(Finding, i64)>, StorageError> {
     let mut rows = sqlx::query_as::<_, Promised>(
         "SELECT outbox_id, event_id, event_type, subject, body,
-                extract(epoch FROM now() - greatest(least(occurred_at, now() + interval '1 year'), now() - interval '1 year'))::float8
+                extract(epoch FROM now() - greatest(least(event.occurred_at, now() + interval '1 year'), now() - interval '1 year'))::float8
                     AS age_seconds,
                 extract(epoch FROM greatest(least(claimed_until, now() + interval '1 year'), now()) - now())::float8
                     AS claimed_seconds,
                 EXISTS (SELECT FROM repair WHERE finding = 'outbox.overdue' AND repaired_at > now() - interval '1 minute'
                         AND claimed_until BETWEEN repaired_at - interval '5 seconds' AND repaired_at) AS is_freed
-         FROM outbox ORDER BY outbox_id",
+         FROM outbox, unnest(event_ids, event_types, subjects, bodies, occurred_at) WITH ORDINALITY
+                          AS event (event_id, event_type, subject, body, occurred_at, position)
+         ORDER BY outbox_id, position",
     )
     .fetch(connection);
     let (mut broken, mut late) = (Listed::default(), Listed::default());

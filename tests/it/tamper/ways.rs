@@ -256,22 +256,22 @@ pub const MESSAGES: &[Way] = &[
     ),
     (
         "an event that nobody sees to",
-        "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, claimed_until)
-         VALUES ('{other}', 'InventoryReleased', '{held}', '{}', now() - interval '2 minutes', now())",
+        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, claimed_until)
+         VALUES (1, ARRAY['{other}'::uuid], ARRAY['InventoryReleased'], ARRAY['{held}'], ARRAY['{}'::bytea], ARRAY[now() - interval '2 minutes'], now())",
         "outbox.overdue",
         "held",
     ),
     (
         "an event that one replica keeps for itself",
-        "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, claimed_until)
-         VALUES ('{other}', 'InventoryReleased', '{held}', '{}', now(), 'infinity')",
+        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, claimed_until)
+         VALUES (1, ARRAY['{other}'::uuid], ARRAY['InventoryReleased'], ARRAY['{held}'], ARRAY['{}'::bytea], ARRAY[now()], 'infinity')",
         "outbox.overdue",
         "held",
     ),
     (
         "an event of a type that there is not",
-        "INSERT INTO outbox (event_id, event_type, subject, body, occurred_at, claimed_until)
-         VALUES ('{other}', 'InventoryStolen', '{held}', '{}', now(), now())",
+        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, claimed_until)
+         VALUES (1, ARRAY['{other}'::uuid], ARRAY['InventoryStolen'], ARRAY['{held}'], ARRAY['{}'::bytea], ARRAY[now()], now())",
         "outbox.impossible",
         "held",
     ),
