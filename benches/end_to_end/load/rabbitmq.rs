@@ -28,10 +28,12 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Connects.
+    /// Connects, and makes the queue of outcomes: not every turn has a subscriber.
     pub async fn open(url: &str) -> Result<Self, Failure> {
         let connection = connect(url).await?;
         let channel = connection.create_channel().await?;
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare(OUTCOMES.into(), durable, quorum()).await?;
         Ok(Self { _connection: connection, channel })
     }
 
