@@ -1,4 +1,4 @@
-//! Units in columns: `bigint` there, unsigned here.
+//! Values in columns: units are `bigint` there and unsigned here.
 
 use super::StorageError;
 
@@ -10,4 +10,9 @@ pub(super) fn to_bigint(units: u64) -> i64 {
 /// From a column.
 pub(super) fn from_bigint(units: i64) -> Result<u64, StorageError> {
     u64::try_from(units).map_err(|_| StorageError::Broken(format!("{units} units")))
+}
+
+/// A column for `unnest`. One with nothing in it is null as a whole: then PostgreSQL has nothing to unnest.
+pub(super) fn sparse<T>(values: Vec<Option<T>>) -> Option<Vec<Option<T>>> {
+    values.iter().any(Option::is_some).then_some(values)
 }

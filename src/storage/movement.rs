@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::StorageError;
-use super::column::to_bigint;
+use super::column::{sparse, to_bigint};
 use super::reservation::{end_reason_name, position};
 use crate::domain::{Movement, MovementKind};
 
@@ -31,9 +31,9 @@ pub async fn insert(connection: &mut PgConnection, movements: &[Movement]) -> Re
     )
     .bind(movements.iter().map(|m| m.reservation.0).collect::<Vec<_>>())
     .bind(movements.iter().map(|m| columns(m.kind).0).collect::<Vec<_>>())
-    .bind(movements.iter().map(|m| columns(m.kind).1).collect::<Vec<_>>())
+    .bind(sparse(movements.iter().map(|m| columns(m.kind).1).collect()))
     .bind(movements.iter().map(|m| m.at).collect::<Vec<_>>())
-    .bind(movements.iter().map(|m| m.caused_by.as_deref()).collect::<Vec<_>>())
+    .bind(sparse(movements.iter().map(|m| m.caused_by.as_deref()).collect()))
     .bind(product_ids)
     .bind(quantities)
     .bind(first_items)

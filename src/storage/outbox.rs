@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
+use super::column::sparse;
 use super::{StorageError, advisory_lock};
 
 /// Events of a row that one replica publishes from memory: nearly always all of a commit.
@@ -110,7 +111,7 @@ async fn insert_row<'a>(
         // Nobody publishes these from memory: there is no lease to wait for.
         Leaving::InOrder => 0,
     };
-    let column = |of: fn(&'a Promise<'a>) -> Option<&'a [u8]>| row.iter().map(of).collect::<Vec<_>>();
+    let column = |of: fn(&'a Promise<'a>) -> Option<&'a [u8]>| sparse(row.iter().map(of).collect());
     let key = sqlx::query_scalar(
         "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids,
                              causation_ids, traceparents, tracestates, is_ordered, claimed_until)

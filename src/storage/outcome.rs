@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StorageError;
+use super::column::sparse;
 
 /// An outcome as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -78,9 +79,9 @@ pub async fn insert(connection: &mut PgConnection, records: &[Record]) -> Result
     .bind(sorted.iter().map(|r| r.subject.as_str()).collect::<Vec<_>>())
     .bind(sorted.iter().map(|r| r.body.as_slice()).collect::<Vec<_>>())
     .bind(sorted.iter().map(|r| r.decided_at).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.event.event_id).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.event.event_type.as_deref()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.event.event_body.as_deref()).collect::<Vec<_>>())
+    .bind(sparse(sorted.iter().map(|r| r.event.event_id).collect()))
+    .bind(sparse(sorted.iter().map(|r| r.event.event_type.as_deref()).collect()))
+    .bind(sparse(sorted.iter().map(|r| r.event.event_body.as_deref()).collect()))
     .execute(connection)
     .await?;
     Ok(())

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::StorageError;
-use super::column::{from_bigint, to_bigint};
+use super::column::{from_bigint, sparse, to_bigint};
 use crate::domain::{
     CartId, EndReason, Hold, Line, Lines, OrderId, ProductId, Reservation, ReservationId, State,
 };
@@ -330,13 +330,13 @@ fn bind(sql: &'static str, reservations: &[Reservation]) -> Query {
     sqlx::query(sql)
         .bind(columns.ids)
         .bind(columns.carts)
-        .bind(columns.orders)
+        .bind(sparse(columns.orders))
         .bind(columns.states)
         .bind(columns.reserved_at)
-        .bind(columns.expires_at)
-        .bind(columns.ended_at)
-        .bind(columns.end_reasons)
-        .bind(columns.reserved_by)
+        .bind(sparse(columns.expires_at))
+        .bind(sparse(columns.ended_at))
+        .bind(sparse(columns.end_reasons))
+        .bind(sparse(columns.reserved_by))
         .bind(columns.is_amended)
         .bind(columns.product_ids)
         .bind(columns.quantities)
