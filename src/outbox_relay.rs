@@ -20,8 +20,12 @@ use crate::metrics::Metrics;
 use crate::storage::outbox::{self, Waiting};
 use crate::storage::{Database, StorageError};
 
-/// Commits whose events go out together.
-const COMMITS_AT_ONCE: usize = 4;
+/// Events that go out together: then no more commits are taken along. Enough to make confirms cheap, and few enough to
+/// keep the client's copies of them small.
+const EVENTS_AT_ONCE: usize = 1024;
+
+/// Commits that are published and wait for their rows to be deleted.
+const PUBLISHED_WAITING_MAX: usize = 64;
 
 /// Pause between looks for events that another process wrote and that are published in order.
 const ORDERED_INTERVAL: Duration = Duration::from_millis(250);
@@ -51,24 +55,45 @@ pub struct Relay {
 
 impl Relay {
     /// Relays what commits promise, until nobody is left to promise anything.
-    pub async fn relay(self, mut promised: mpsc::Receiver<Promised>, stop: CancellationToken) {
-        let mut commits = Vec::with_capacity(COMMITS_AT_ONCE);
-        while promised.recv_many(&mut commits, COMMITS_AT_ONCE).await > 0 {
-            let (mut keys, mut events) = (Vec::new(), Vec::new());
-            for commit in commits.drain(..) {
-                if commit.has_ordered {
-                    self.in_order.notify_one();
-                }
-                keys.extend(commit.keys);
-                events.extend(commit.events);
+    pub async fn relay(self, promised: mpsc::Receiver<Promised>, stop: CancellationToken) {
+        let (published, confirmed) = mpsc::channel(PUBLISHED_WAITING_MAX);
+        tokio::join!(self.publish_promised(promised, published), self.forget_published(confirmed, &stop));
+        // The last of this replica: nobody else may be there to see to it.
+        while matches!(self.publish_in_order().await, Ok(InOrder::More)) {}
+    }
+
+    /// Publishes what commits promise, those together that have come meanwhile.
+    async fn publish_promised(
+        &self,
+        mut promised: mpsc::Receiver<Promised>,
+        published: mpsc::Sender<Vec<i64>>,
+    ) {
+        while let Some(Promised { mut keys, mut events, mut has_ordered }) = promised.recv().await {
+            while events.len() < EVENTS_AT_ONCE
+                && let Ok(next) = promised.try_recv()
+            {
+                keys.extend(next.keys);
+                events.extend(next.events);
+                has_ordered |= next.has_ordered;
+            }
+            if has_ordered {
+                self.in_order.notify_one();
             }
             match self.publish(&events).await {
-                Ok(()) => self.forget(&keys, &stop).await,
+                // The other side ends only after this one.
+                Ok(()) => _ = published.send(keys).await,
                 Err(error) => warn!(%error, events = events.len(), "events stay in the outbox"),
             }
         }
-        // The last of this replica: nobody else may be there to see to it.
-        while matches!(self.publish_in_order().await, Ok(InOrder::More)) {}
+    }
+
+    /// Deletes what is published, while the next is being published.
+    async fn forget_published(&self, mut published: mpsc::Receiver<Vec<i64>>, stop: &CancellationToken) {
+        let mut keys = Vec::new();
+        while published.recv_many(&mut keys, PUBLISHED_WAITING_MAX).await > 0 {
+            let rows: Vec<i64> = keys.drain(..).flatten().collect();
+            self.forget(&rows, stop).await;
+        }
     }
 
     /// Publishes, in the order in which they happened, the events that have one: woken by a commit of this
@@ -143,10 +168,9 @@ impl Relay {
 
     /// Publishes what nobody saw to in time; says how much that was.
     async fn adopt_orphans(&self) -> Result<usize, RelayError> {
-        let mut connection = self.database.pool().acquire().await.map_err(StorageError::from)?;
-        let orphans = outbox::claim_orphans(&mut *connection, self.settings.lease_seconds).await?;
-        let sorted = sort(orphans);
+        let sorted = sort(outbox::claim_orphans(self.database.pool(), self.settings.lease_seconds).await?);
         self.publish(&sorted.events).await?;
+        let mut connection = self.database.pool().acquire().await.map_err(StorageError::from)?;
         self.finish(&mut connection, &sorted).await?;
         Ok(sorted.events.len())
     }

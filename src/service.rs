@@ -23,7 +23,7 @@ use crate::storage::{Database, StorageError, migrations};
 use crate::{messaging, retention};
 
 /// Commits whose events may wait for the relay; then the handler waits, and RabbitMQ with it.
-const COMMITS_WAITING_MAX: usize = 4;
+const COMMITS_WAITING_MAX: usize = 16;
 
 /// Pause between two looks at a database that is away.
 const PAUSE: Duration = Duration::from_secs(1);

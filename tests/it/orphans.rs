@@ -4,26 +4,34 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::support::{Harness, Message, Setup};
+use crate::support::{Harness, Message, Setup, eventually};
 
 /// Promises an event the way that a replica does which then dies.
 async fn leave_behind(harness: &Harness, claimed_until: &str) -> Uuid {
-    let event = Uuid::now_v7();
+    leave_commit_behind(harness, &["InventoryUnavailable"], claimed_until).await[0]
+}
+
+/// Promises events of one commit, of these types.
+async fn leave_commit_behind(harness: &Harness, types: &[&str], claimed_until: &str) -> Vec<Uuid> {
+    let events: Vec<Uuid> = types.iter().map(|_| Uuid::now_v7()).collect();
     let cart = Uuid::new_v4();
     let body = format!(
         r#"{{"cartId":"{cart}","unavailableItems":[],"reason":"RELEASED_BEFORE","checkedAt":"2026-01-01T00:00:00Z"}}"#
     );
+    let list = events.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let sql = format!(
         "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids,
                              causation_ids, traceparents, tracestates, claimed_until)
-         VALUES (1, '{{{event}}}', '{{InventoryUnavailable}}', '{{{cart}}}', ARRAY[convert_to('{body}', 'UTF8')],
-                 ARRAY[clock_timestamp()], ARRAY[convert_to('correlation', 'UTF8')],
-                 ARRAY[convert_to('{event}', 'UTF8')],
-                 ARRAY['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'::bytea], ARRAY['vendor=1'::bytea],
-                 {claimed_until})"
+         SELECT count(*), array_agg(event_id ORDER BY position), '{{{types}}}'::text[], array_agg('{cart}'::text),
+                array_agg(convert_to('{body}', 'UTF8')), array_agg(clock_timestamp()),
+                array_agg('correlation'::bytea), array_agg(event_id::text::bytea ORDER BY position),
+                array_agg('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'::bytea),
+                array_agg('vendor=1'::bytea), {claimed_until}
+         FROM unnest('{{{list}}}'::uuid[]) WITH ORDINALITY AS event (event_id, position)",
+        types = types.join(",")
     );
     harness.site().database.execute(&sql).await;
-    event
+    events
 }
 
 #[tokio::test]
@@ -71,6 +79,27 @@ async fn an_event_that_cannot_be_read_does_not_hold_up_the_others() {
     assert_eq!(harness.next_stock_event(product).await.json["version"], 1);
     // They stay, for the release that can read them.
     assert_eq!(harness.site().database.number("SELECT count(*) FROM outbox").await, 2);
+    for service in harness.services() {
+        service.logged("cannot be published").await;
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn of_a_commit_only_those_events_stay_that_cannot_be_read() {
+    let mut harness = Setup::new().with("INVENTORY__OUTBOX__SWEEP_INTERVAL_MS", "20").start().await;
+    let types = ["InventoryUnavailable", "InventoryReturned", "InventoryUnavailable"];
+    let events = leave_commit_behind(&harness, &types, "clock_timestamp()").await;
+    for readable in [events[0], events[2]] {
+        let found =
+            harness.client.events.next_caused_by(&readable.to_string(), "an event of the commit").await;
+        assert_eq!(found.id(), readable.to_string());
+    }
+    let left = format!(
+        "SELECT count(*) FROM outbox WHERE events = 1 AND event_ids = '{{{}}}' AND NOT is_ordered",
+        events[1]
+    );
+    eventually("only the other one is left", async || harness.site().database.number(&left).await == 1).await;
     for service in harness.services() {
         service.logged("cannot be published").await;
         service.stop().await;
