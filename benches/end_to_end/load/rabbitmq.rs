@@ -5,8 +5,10 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 
 use super::command::{COMMANDS, QUERIES};
-use super::subscriber::OUTCOMES;
 use crate::failure::Failure;
+
+/// The subscriber's queue.
+pub const OUTCOMES: &str = "bench.outcomes";
 
 /// Connects.
 pub async fn connect(url: &str) -> Result<Connection, Failure> {
@@ -14,7 +16,7 @@ pub async fn connect(url: &str) -> Result<Connection, Failure> {
 }
 
 /// Arguments of a quorum queue.
-pub fn quorum() -> FieldTable {
+fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
     arguments

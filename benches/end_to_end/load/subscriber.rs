@@ -6,9 +6,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueBindOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use tokio::sync::Notify;
@@ -17,12 +15,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::latencies::Latencies;
-use super::rabbitmq::{connect, quorum};
+use super::rabbitmq::{OUTCOMES, connect};
 use super::schedule::Schedule;
 use crate::failure::Failure;
 
-/// The subscriber's queue.
-pub const OUTCOMES: &str = "bench.outcomes";
 /// The exchange of all events.
 pub const EVENTS: &str = "inventory.events";
 /// What happens to reservations, and not to stock.
@@ -116,8 +112,6 @@ impl Subscriber {
 }
 
 async fn subscribe(channel: &Channel) -> Result<lapin::Consumer, Failure> {
-    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-    channel.queue_declare(OUTCOMES.into(), durable, quorum()).await?;
     let bind = QueueBindOptions::default();
     channel
         .queue_bind(OUTCOMES.into(), EVENTS.into(), OF_RESERVATIONS.into(), bind, FieldTable::default())
