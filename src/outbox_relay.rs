@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use sqlx::PgConnection;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +26,13 @@ use crate::storage::{Database, StorageError};
 /// keep the client's copies of them small.
 const EVENTS_AT_ONCE: usize = 1024;
 
-/// Commits that are published and wait for their rows to be deleted.
+/// Publications that may wait for their confirms at once.
+const PUBLISHING_MAX: usize = 4;
+
+/// Pause between two deletions of what is published: many small ones would cost as much as the commands themselves.
+const FORGET_PAUSE: Duration = Duration::from_millis(20);
+
+/// Publications whose rows wait to be deleted.
 const PUBLISHED_WAITING_MAX: usize = 64;
 
 /// Pause between looks for events that another process wrote and that are published in order.
@@ -62,37 +70,54 @@ impl Relay {
         while matches!(self.publish_in_order().await, Ok(InOrder::More)) {}
     }
 
-    /// Publishes what commits promise, those together that have come meanwhile.
+    /// Publishes what commits promise, those together that have come meanwhile; the next while the broker has still to
+    /// confirm the last.
     async fn publish_promised(
         &self,
         mut promised: mpsc::Receiver<Promised>,
         published: mpsc::Sender<Vec<i64>>,
     ) {
-        while let Some(Promised { mut keys, mut events, mut has_ordered }) = promised.recv().await {
-            while events.len() < EVENTS_AT_ONCE
-                && let Ok(next) = promised.try_recv()
-            {
-                keys.extend(next.keys);
-                events.extend(next.events);
-                has_ordered |= next.has_ordered;
-            }
-            if has_ordered {
-                self.in_order.notify_one();
-            }
-            match self.publish(&events).await {
+        let mut publishing = FuturesOrdered::new();
+        loop {
+            tokio::select! {
+                biased;
                 // The other side ends only after this one.
-                Ok(()) => _ = published.send(keys).await,
-                Err(error) => warn!(%error, events = events.len(), "events stay in the outbox"),
+                Some(keys) = publishing.next() => {
+                    let _ = published.send(keys).await;
+                }
+                Some(first) = promised.recv(), if publishing.len() < PUBLISHING_MAX => {
+                    let Promised { keys, events, has_ordered } = gather(first, &mut promised);
+                    if has_ordered {
+                        self.in_order.notify_one();
+                    }
+                    publishing.push_back(self.publish_rows(keys, events));
+                }
+                else => return,
             }
         }
     }
 
-    /// Deletes what is published, while the next is being published.
+    /// Publishes the events of these rows; gives the rows that may go.
+    async fn publish_rows(&self, keys: Vec<i64>, events: Vec<Event>) -> Vec<i64> {
+        match self.publish(&events).await {
+            Ok(()) => keys,
+            Err(error) => {
+                warn!(%error, events = events.len(), "events stay in the outbox");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Deletes what is published, now and then and while the next is being published.
     async fn forget_published(&self, mut published: mpsc::Receiver<Vec<i64>>, stop: &CancellationToken) {
         let mut keys = Vec::new();
         while published.recv_many(&mut keys, PUBLISHED_WAITING_MAX).await > 0 {
             let rows: Vec<i64> = keys.drain(..).flatten().collect();
+            if rows.is_empty() {
+                continue;
+            }
             self.forget(&rows, stop).await;
+            stop.run_until_cancelled(tokio::time::sleep(FORGET_PAUSE)).await;
         }
     }
 
@@ -161,17 +186,19 @@ impl Relay {
     }
 
     async fn measure(&self) -> Result<(), StorageError> {
-        let backlog = outbox::backlog(self.database.pool()).await?;
+        let backlog = self.database.using(async |connection| outbox::backlog(connection).await).await?;
         self.metrics.outbox(backlog.events, backlog.oldest_seconds);
         Ok(())
     }
 
     /// Publishes what nobody saw to in time; says how much that was.
     async fn adopt_orphans(&self) -> Result<usize, RelayError> {
-        let sorted = sort(outbox::claim_orphans(self.database.pool(), self.settings.lease_seconds).await?);
+        let lease_seconds = self.settings.lease_seconds;
+        let claiming =
+            async |connection: &mut PgConnection| outbox::claim_orphans(connection, lease_seconds).await;
+        let sorted = sort(self.database.using(claiming).await?);
         self.publish(&sorted.events).await?;
-        let mut connection = self.database.pool().acquire().await.map_err(StorageError::from)?;
-        self.finish(&mut connection, &sorted).await?;
+        self.database.using(async |connection| self.finish(connection, &sorted).await).await?;
         Ok(sorted.events.len())
     }
 
@@ -193,13 +220,26 @@ impl Relay {
 
     /// Deletes what is published. What cannot be deleted in the end is published once more by somebody.
     async fn forget(&self, keys: &[i64], stop: &CancellationToken) {
-        while let Err(error) = outbox::delete(self.database.pool(), keys).await {
+        let deleting = async |connection: &mut PgConnection| outbox::delete(connection, keys).await;
+        while let Err(error) = self.database.using(deleting).await {
             warn!(%error, events = keys.len(), "published events cannot be deleted from the outbox yet");
             if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                 break;
             }
         }
     }
+}
+
+/// Takes along what else has been promised meanwhile.
+fn gather(mut first: Promised, promised: &mut mpsc::Receiver<Promised>) -> Promised {
+    while first.events.len() < EVENTS_AT_ONCE
+        && let Ok(next) = promised.try_recv()
+    {
+        first.keys.extend(next.keys);
+        first.events.extend(next.events);
+        first.has_ordered |= next.has_ordered;
+    }
+    first
 }
 
 /// Events of the outbox by what can be done with them.

@@ -17,7 +17,7 @@ use crate::contract::{
 };
 use crate::domain::{CartId, OrderId, ProductId, Reservation, ReservationId, State, StockLevel};
 use crate::metrics::Metrics;
-use crate::storage::{KeptConnection, StorageError, reservation, stock};
+use crate::storage::{Database, StorageError, reservation, stock};
 
 /// Pause between two looks at a database that is away.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -25,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Answers queries; many at a time with one statement.
 #[derive(Debug, Clone)]
 pub struct Responder {
-    /// The way to the books.
-    pub books: KeptConnection,
+    /// The books.
+    pub database: Database,
     /// What senders may ask for.
     pub limits: Limits,
     /// Where answers may go.
@@ -89,7 +89,7 @@ impl Responder {
     /// What is known; nothing where it cannot be read, or the service stops before it could be.
     async fn look_up(&self, queries: &[&Query]) -> Option<Known> {
         loop {
-            match self.books.using(async |books| Known::read(books, queries).await).await {
+            match self.database.using(async |books| Known::read(books, queries).await).await {
                 Ok(known) => return Some(known),
                 // Nothing that waiting would mend: their time is soon over.
                 Err(error) if !error.is_away() && !error.is_lost_race() => {

@@ -243,7 +243,7 @@ impl Workshop<'_> {
     fn queries(&self, link: Link) -> Consumer<Responder> {
         let Settings { amqp, limits, .. } = self.settings;
         let responder = Responder {
-            books: self.database.keep_connection(),
+            database: self.database.clone(),
             limits: *limits,
             reply_to: self.reply_to(),
             metrics: Arc::clone(&self.metrics),

@@ -20,11 +20,9 @@ use crate::domain::{
     time_of,
 };
 use crate::metrics::{Metrics, Step};
-use crate::storage::outbox::Leaving;
+use crate::storage::batch::{self, Entries, Keys, Locked};
 use crate::storage::outcome::Record;
-use crate::storage::{
-    Database, StorageError, Transaction, lapsing, movement, outbox, outcome, reservation, stock,
-};
+use crate::storage::{Database, StorageError, Transaction, lapsing, outbox, reservation};
 
 /// Lines of lapsed holds that are taken into a transaction together.
 const LAPSED_LINES: u32 = 4096;
@@ -85,36 +83,40 @@ impl Bookkeeper {
         tokio::time::timeout(deadline, work).await.unwrap_or(Err(StorageError::Deadline(deadline)))
     }
 
-    async fn try_decide(&self, batch: &[&Accepted], lapsed: &[Uuid]) -> Result<Tried, StorageError> {
+    async fn try_decide(&self, accepted: &[&Accepted], lapsed: &[Uuid]) -> Result<Tried, StorageError> {
         let mut watch = StopWatch { metrics: &self.metrics, since: Instant::now() };
-        let requests: Vec<&Request> = batch.iter().map(|accepted| &accepted.request).collect();
+        let requests: Vec<&Request> = accepted.iter().map(|accepted| &accepted.request).collect();
         let mut transaction = self.database.begin().await?;
-        let (mut books, known) = load(transaction.connection()?, &requests, lapsed).await?;
-        let now = transaction.now().await?;
+        let Opened { mut books, known, now } = open(transaction.connection()?, &requests, lapsed).await?;
         watch.lap(Step::Load);
         let decisions = decide(&mut books, &requests, now);
         let short = short(&decisions);
         if !short.is_empty() {
-            let missed =
-                self.missed(transaction.connection()?, &requests, &short, &known, time_of(batch.len(), now));
+            let missed = self.missed(
+                transaction.connection()?,
+                &requests,
+                &short,
+                &known,
+                time_of(accepted.len(), now),
+            );
             let missed = missed.await?;
             if !missed.is_empty() {
                 transaction.rollback().await?;
                 return Ok(Tried::Missed(missed));
             }
         }
-        let answered = answer(batch, decisions, now)?;
-        let events = batch.iter().zip(&answered).flat_map(|(of, answered)| answered.events(&of.causation));
+        let answered = answer(accepted, decisions, now)?;
+        let events = accepted.iter().zip(&answered).flat_map(|(of, answered)| answered.events(&of.causation));
         let events: Vec<Event> = events.collect();
         watch.lap(Step::Decide);
-        persist_changes(transaction.connection()?, &books.into_changes()).await?;
-        persist_outcomes(transaction.connection()?, &requests, &answered).await?;
-        let promised = self.persist_events(transaction.connection()?, events).await?;
+        let records = records(&requests, &answered);
+        let promised =
+            self.persist(transaction.connection()?, &books.into_changes(), &records, events).await?;
         watch.lap(Step::Persist);
         transaction.commit().await?;
         watch.lap(Step::Commit);
         self.searched.note(&short, now);
-        self.metrics.batch(batch.len());
+        self.metrics.batch(accepted.len());
         self.hand_on(promised).await;
         Ok(Tried::Committed(answered))
     }
@@ -141,8 +143,8 @@ impl Bookkeeper {
     /// Gives back the stock of those of these holds whose time is over; says how many that were.
     pub async fn lapse(&self, ids: &[Uuid]) -> Result<usize, StorageError> {
         let mut transaction = self.database.begin().await?;
-        let (books, _) = load(transaction.connection()?, &[], ids).await?;
-        self.lapse_in(transaction, books).await
+        let Opened { books, now, .. } = open(transaction.connection()?, &[], ids).await?;
+        self.lapse_in(transaction, books, now).await
     }
 
     /// Gives back the stock of what is due in these books; says how many holds that were.
@@ -150,30 +152,35 @@ impl Bookkeeper {
         &self,
         mut transaction: Transaction,
         mut books: Books<Record>,
+        now: DateTime<Utc>,
     ) -> Result<usize, StorageError> {
-        let events: Vec<Event> = lapse(&mut books, transaction.now().await?)
-            .iter()
-            .map(|event| Event::of(event, Arc::default()))
-            .collect();
+        let events: Vec<Event> =
+            lapse(&mut books, now).iter().map(|event| Event::of(event, Arc::default())).collect();
         let changes = books.into_changes();
         let lapsed = changes.updated.len();
-        persist_changes(transaction.connection()?, &changes).await?;
-        let promised = self.persist_events(transaction.connection()?, events).await?;
+        let promised = self.persist(transaction.connection()?, &changes, &[], events).await?;
         transaction.commit().await?;
         self.metrics.lapsed(lapsed);
         self.hand_on(promised).await;
         Ok(lapsed)
     }
 
-    async fn persist_events(
+    async fn persist(
         &self,
         connection: &mut PgConnection,
+        changes: &Changes,
+        outcomes: &[Record],
         events: Vec<Event>,
     ) -> Result<Promised, StorageError> {
         let (ordered, ours): (Vec<Event>, Vec<Event>) = events.into_iter().partition(Event::is_ordered);
-        let lease_seconds = self.lease_seconds;
-        outbox::insert(&mut *connection, &promises(&ordered), Leaving::InOrder).await?;
-        let keys = outbox::insert(connection, &promises(&ours), Leaving::Ours { lease_seconds }).await?;
+        let entries = Entries {
+            changes,
+            outcomes,
+            events: &promises(&ours),
+            ordered: &promises(&ordered),
+            lease_seconds: self.lease_seconds,
+        };
+        let keys = batch::write(connection, entries).await?;
         Ok(Promised { keys, events: ours, has_ordered: !ordered.is_empty() })
     }
 
@@ -187,25 +194,31 @@ impl Bookkeeper {
     }
 }
 
-/// Locks reservations, then stock, each in the order of its keys; and looks up what is known only then. Gives
-/// the ids of the reservations as well.
-pub(super) async fn load(
+/// The books, open for a batch.
+pub(super) struct Opened {
+    pub(super) books: Books<Record>,
+    /// The reservations in them.
+    known: Vec<Uuid>,
+    /// The time by the clock of the database, under the locks.
+    pub(super) now: DateTime<Utc>,
+}
+
+/// Opens the books on what these requests and lapsed holds are about.
+pub(super) async fn open(
     connection: &mut PgConnection,
     requests: &[&Request],
     lapsed: &[Uuid],
-) -> Result<(Books<Record>, Vec<Uuid>), StorageError> {
-    let (ids, carts) = reservations_and_carts(requests, lapsed);
-    let reservations = reservation::lock(connection, &ids, &carts).await?;
-    let known_ids = reservations.iter().map(|reservation| reservation.id.0).collect();
-    let products = products(requests, &reservations);
-    let levels = stock::lock(connection, &products).await?;
-    let message_ids: Vec<&[u8]> =
-        requests.iter().filter_map(|r| r.key.as_ref()).map(|key| key.message_id.as_slice()).collect();
-    let records = outcome::look_up(connection, &message_ids).await?;
-    let known = records
+) -> Result<Opened, StorageError> {
+    let (reservations, carts) = reservations_and_carts(requests, lapsed);
+    let keys = requests.iter().filter_map(|request| request.key.as_ref());
+    let message_ids = keys.map(|key| key.message_id.as_slice()).collect();
+    let keys = Keys { reservations, carts, products: products(requests, &[]), message_ids };
+    let Locked { levels, reservations, outcomes, at } = batch::lock(connection, &keys).await?;
+    let known = reservations.iter().map(|reservation| reservation.id.0).collect();
+    let outcomes = outcomes
         .into_iter()
         .map(|record| (record.message_id.clone(), Known { body_hash: record.body_hash, answer: record }));
-    Ok((Books::open(levels, reservations, known), known_ids))
+    Ok(Opened { books: Books::open(levels, reservations, outcomes), known, now: at })
 }
 
 fn reservations_and_carts(requests: &[&Request], lapsed: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
@@ -253,26 +266,14 @@ fn promises(events: &[Event]) -> Vec<outbox::Promise<'_>> {
     events.iter().map(Into::into).collect()
 }
 
-async fn persist_changes(connection: &mut PgConnection, changes: &Changes) -> Result<(), StorageError> {
-    stock::update(connection, &changes.stock).await?;
-    // Ended holds first: a cart's next hold must find the place free.
-    reservation::update(connection, &changes.updated).await?;
-    reservation::insert(connection, &changes.inserted).await?;
-    movement::insert(connection, &changes.movements).await
-}
-
-async fn persist_outcomes(
-    connection: &mut PgConnection,
-    requests: &[&Request],
-    answered: &[Answered],
-) -> Result<(), StorageError> {
-    let records: Vec<Record> = requests
+/// What is to be kept of how a batch was answered.
+fn records(requests: &[&Request], answered: &[Answered]) -> Vec<Record> {
+    requests
         .iter()
         .zip(answered)
         .filter(|(_, answered)| answered.is_new)
         .filter_map(|(request, answered)| Some(answered.to_record(request.key.as_ref()?)))
-        .collect();
-    outcome::insert(connection, &records).await
+        .collect()
 }
 
 struct StopWatch<'a> {

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Bookkeeper;
-use super::bookkeeper::{LAPSED_AT_ONCE, load, products};
+use super::bookkeeper::{LAPSED_AT_ONCE, Opened, open, products};
 use crate::config::{BatchSettings, ExpirySettings};
 use crate::domain::Books;
 use crate::storage::{StorageError, lapsing, reservation, stock};
@@ -70,8 +70,8 @@ impl Expiry {
             transaction.rollback().await?;
             return Ok(Step { lapsed: 0, late_seconds: 0.0, is_last: true });
         };
-        let (books, _) = load(transaction.connection()?, &[], &ids).await?;
-        let lapsed = self.bookkeeper.lapse_in(transaction, books).await?;
+        let Opened { books, now, .. } = open(transaction.connection()?, &[], &ids).await?;
+        let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
         Ok(Step { lapsed, late_seconds, is_last: lapsed == 0 })
     }
 
@@ -88,7 +88,9 @@ impl Expiry {
         let levels = stock::lock(transaction.connection()?, &products(&[], &holds)).await?;
         let is_last = locked.is_empty() && holds.is_empty();
         busy.extend(locked);
-        let lapsed = self.bookkeeper.lapse_in(transaction, Books::open(levels, holds, [])).await?;
+        let now = transaction.now().await?;
+        let books = Books::open(levels, holds, []);
+        let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
         Ok(Step { lapsed, late_seconds, is_last })
     }
 

@@ -113,13 +113,15 @@ fn items(shown: &Shown) -> Vec<WireItem> {
 /// Shows a reservation and its movements.
 pub(super) async fn show(settings: &Settings, id: Uuid, json: bool) -> Result<(), Failure> {
     let database = open(settings).await?;
-    let shown = reservation_view::find(database.pool(), id).await?.ok_or_else(|| {
+    let found = database.using(async |connection| reservation_view::find(connection, id).await).await?;
+    let shown = found.ok_or_else(|| {
         Failure::No(format!(
             "reservation {id} is not known: nobody has named it, or it is past its retention \
              (retention.reservations_days); `inventory reservation list` shows what there is"
         ))
     })?;
-    let movements = reservation_view::movements(database.pool(), id).await?;
+    let movements =
+        database.using(async |connection| reservation_view::movements(connection, id).await).await?;
     let shown = WireReservation::new(shown, Some(movements));
     written(if json { output::json(&shown) } else { print(&shown) })
 }
@@ -132,7 +134,9 @@ pub(super) async fn list(
     json: bool,
 ) -> Result<(), Failure> {
     let database = open(settings).await?;
-    let mut found = reservation_view::list(database.pool(), filter, limit.saturating_add(1)).await?;
+    let at_most = limit.saturating_add(1);
+    let mut found =
+        database.using(async |connection| reservation_view::list(connection, filter, at_most).await).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let shown: Vec<WireReservation> =

@@ -45,7 +45,7 @@ async fn change(settings: &Settings, product: Uuid, change: Change, json: bool) 
 
 pub(super) async fn show(settings: &Settings, product: Uuid, json: bool) -> Result<(), Failure> {
     let database = open(settings).await?;
-    let levels = stock::read(database.pool(), &[product]).await?;
+    let levels = database.using(async |connection| stock::read(connection, &[product]).await).await?;
     let (_, level) = levels.first().ok_or_else(|| unknown(product))?;
     print(product, *level, json);
     Ok(())

@@ -1,13 +1,15 @@
 //! Publishes from one task on one channel, and does not call it done before the broker does.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::TryFuture;
 use futures_util::future::try_maybe_done;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{StreamExt, TryFuture};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, PublisherConfirm};
@@ -22,7 +24,7 @@ use super::properties::{of_answer, short};
 use crate::batch::{Event, Reply};
 use crate::contract::{Answer, Causation};
 
-/// Publications of so many jobs go out together, to await their confirms at once.
+/// Jobs that may wait for their confirms at once.
 const JOBS_AT_ONCE: usize = 64;
 
 /// Jobs that wait in line; beyond that their senders wait, or reply no more.
@@ -74,6 +76,11 @@ impl Publication {
         }
     }
 
+    /// Whether it must reach a queue.
+    fn is_mandatory(&self) -> bool {
+        matches!(self.content, Content::Letter(..))
+    }
+
     fn body(&self) -> &[u8] {
         match &self.content {
             Content::Answer(answer, _) => &answer.body,
@@ -92,6 +99,14 @@ struct Job {
     done: oneshot::Sender<()>,
 }
 
+impl Job {
+    /// A return may come with the confirm of another message: while something is on its way that must reach a queue,
+    /// nothing else is.
+    fn goes_alone(&self) -> bool {
+        self.publications.iter().any(Publication::is_mandatory)
+    }
+}
+
 /// The way to a publishing task. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Publisher {
@@ -104,7 +119,7 @@ pub struct PublisherTask {
     jobs: mpsc::Receiver<Job>,
     with_confirms: bool,
     /// Jobs that the broker has not confirmed yet: they go out again on the next connection.
-    in_hand: Vec<Job>,
+    in_hand: VecDeque<Job>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +149,7 @@ impl Publisher {
 
     fn new(link: Link, with_confirms: bool) -> (Self, PublisherTask) {
         let (sender, jobs) = mpsc::channel(JOBS_WAITING_MAX);
-        (Self { jobs: sender }, PublisherTask { link, jobs, with_confirms, in_hand: Vec::new() })
+        (Self { jobs: sender }, PublisherTask { link, jobs, with_confirms, in_hand: VecDeque::new() })
     }
 
     /// Publishes, and waits until the broker has confirmed all of it.
@@ -178,32 +193,50 @@ impl PublisherTask {
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
         }
         self.link.up();
+        let limit = self.link.settings().timeout();
+        // One for each of the first jobs in hand: the others are not published yet.
+        let mut confirming = FuturesOrdered::new();
         loop {
-            if self.in_hand.is_empty() && self.jobs.recv_many(&mut self.in_hand, JOBS_AT_ONCE).await == 0 {
-                return Ok(close(&channel).await?);
+            while let Some(job) = self.next_to_publish(confirming.len()) {
+                let confirms = publish_all(&channel, &job.publications);
+                let confirms =
+                    timeout(limit, confirms).await.map_err(|_| SessionError::TimedOut(limit))??;
+                confirming.push_back(timeout(limit, confirmed(confirms)));
             }
-            let limit = self.link.settings().timeout();
-            let publications = self.in_hand.iter().flat_map(|job| &job.publications);
-            let publishing = publish_all(&channel, publications);
-            timeout(limit, publishing).await.map_err(|_| SessionError::TimedOut(limit))??;
-            for job in self.in_hand.drain(..) {
-                // Whoever does not wait for it does not want to know.
-                let _ = job.done.send(());
+            tokio::select! {
+                biased;
+                Some(result) = confirming.next() => {
+                    result.map_err(|_| SessionError::TimedOut(limit))??;
+                    // Whoever does not wait for it does not want to know.
+                    let _ = self.in_hand.pop_front().map(|job| job.done.send(()));
+                }
+                Some(job) = self.jobs.recv(), if self.in_hand.len() < JOBS_AT_ONCE => self.in_hand.push_back(job),
+                else => return Ok(close(&channel).await?),
             }
         }
     }
+
+    /// The first job that is not published yet, if it may go out beside the `published` ones.
+    fn next_to_publish(&self, published: usize) -> Option<&Job> {
+        let job = self.in_hand.get(published)?;
+        let before = published.checked_sub(1).and_then(|last| self.in_hand.get(last));
+        let is_free = before.is_none_or(|before| !before.goes_alone() && !job.goes_alone());
+        is_free.then_some(job)
+    }
 }
 
-/// Publishes, then awaits every confirm: `wait_for_confirms` would not tell a nack from an ack.
+/// Publishes; gives the confirms to be awaited.
 async fn publish_all(
     channel: &Channel,
-    publications: impl Iterator<Item = &Publication>,
-) -> Result<(), SessionError> {
-    let confirms = all_in_order(publications.map(|publication| publish(channel, publication))).await?;
+    publications: &[Publication],
+) -> Result<Vec<PublisherConfirm>, SessionError> {
+    Ok(all_in_order(publications.iter().map(|publication| publish(channel, publication))).await?)
+}
+
+/// Awaits every confirm: `wait_for_confirms` would not tell a nack from an ack.
+async fn confirmed(confirms: Vec<PublisherConfirm>) -> Result<(), SessionError> {
     for confirmation in all_in_order(confirms.into_iter()).await? {
         match confirmation {
-            // A return may come with the confirm of another message; only dead letters are mandatory, so it
-            // is one of them, and all that is in hand goes out again.
             Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
                 return Err(SessionError::Unroutable(returned.delivery.routing_key));
             }
@@ -215,12 +248,11 @@ async fn publish_all(
 }
 
 async fn publish(channel: &Channel, publication: &Publication) -> Result<PublisherConfirm, lapin::Error> {
-    let mandatory = matches!(publication.content, Content::Letter(..));
     channel
         .basic_publish(
             publication.exchange.clone(),
             publication.routing_key.clone(),
-            BasicPublishOptions { mandatory, immediate: false },
+            BasicPublishOptions { mandatory: publication.is_mandatory(), immediate: false },
             publication.body(),
             publication.properties(),
         )

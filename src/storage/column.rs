@@ -2,6 +2,9 @@
 
 use super::StorageError;
 
+/// A statement to which tables bind their columns, each those of many rows.
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
 /// For a column. What is out of its range is over every limit, and a CHECK constraint refuses it.
 pub(super) fn to_bigint(units: u64) -> i64 {
     i64::try_from(units).unwrap_or(i64::MAX)

@@ -1,25 +1,23 @@
-//! Connections and transactions with deadlines.
+//! Connections with deadlines.
 
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
-use tokio::sync::Mutex;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
 use tracing::log::LevelFilter;
 
-use super::StorageError;
+use super::connections::{Connections, Lease};
+use super::{StorageError, Transaction};
 use crate::config::{DatabaseSettings, SettingsError};
+
+/// Longest wait for the answer to a ping.
+const PING_MAX: Duration = Duration::from_secs(2);
 
 /// The Inventory Database. Cheap to clone; connects when it is first used.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pool: PgPool,
-    options: PgConnectOptions,
-    connect_timeout: Duration,
+    connections: Connections,
     transaction_timeout: Duration,
 }
 
@@ -35,6 +33,9 @@ impl Database {
                 ("idle_in_transaction_session_timeout", ms(settings.transaction_timeout_ms)),
                 // Every statement of the service goes by a key, however full or empty the planner takes a table to be.
                 ("enable_seqscan", "off".to_owned()),
+                // So the plan of a statement is always the same, and is made once: for a batch of a few commands making it
+                // takes longer than the rest.
+                ("plan_cache_mode", "force_generic_plan".to_owned()),
                 ("max_parallel_workers_per_gather", "0".to_owned()),
                 ("jit", "off".to_owned()),
             ],
@@ -62,34 +63,37 @@ impl Database {
             .options(session.iter().map(|(name, value)| (*name, value.as_str())))
             .log_statements(LevelFilter::Off)
             .log_slow_statements(LevelFilter::Warn, Duration::from_secs(5));
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.max_connections)
-            .acquire_timeout(settings.connect_timeout())
-            // A broken connection shows in the first statement; asking beforehand would cost each a round trip.
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone());
-        let connect_timeout = settings.connect_timeout();
-        Ok(Self { pool, options, connect_timeout, transaction_timeout })
+        let connections = Connections::new(options, settings.max_connections, settings.connect_timeout())
+            .map_err(|error| SettingsError::OutOfRange {
+                name: "database.max_connections",
+                reason: error.to_string(),
+            })?;
+        Ok(Self { connections, transaction_timeout })
     }
 
-    /// Makes one connection, to learn why where it cannot be made: the pool would only say that time is up.
+    /// Makes one connection, to learn why where it cannot be made.
     pub async fn try_connect(&self) -> Result<(), StorageError> {
-        let connecting =
-            tokio::time::timeout(self.connect_timeout, PgConnection::connect_with(&self.options));
-        let connection = connecting.await.map_err(|_| StorageError::Deadline(self.connect_timeout))??;
-        Ok(connection.close().await?)
+        self.connections.lease().await.map(Lease::keep)
     }
 
-    /// For single statements and for `sqlx` itself.
-    #[must_use]
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    /// Uses a connection; one that has failed is closed.
+    pub async fn using<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut lease = self.connections.lease().await?;
+        match work(lease.connection()?).await {
+            Ok(done) => {
+                lease.keep();
+                Ok(done)
+            }
+            Err(error) => Err(self.doubted(error)),
+        }
     }
 
-    /// A connection to be kept.
-    #[must_use]
-    pub fn keep_connection(&self) -> KeptConnection {
-        KeptConnection { pool: self.pool.clone(), idle: Arc::default() }
+    /// A connection until it is dropped: then it is closed, and what its session had is gone.
+    pub(super) async fn lease(&self) -> Result<Lease, StorageError> {
+        self.connections.lease().await
     }
 
     /// Longest transaction as seen from here.
@@ -100,93 +104,29 @@ impl Database {
 
     /// Begins a transaction (READ COMMITTED, so that each statement sees what was committed before it).
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
-        let mut connection = self.pool.acquire().await?;
-        sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
-        Ok(Transaction { connection: Some(connection) })
+        let lease = self.connections.lease().await?;
+        Transaction::begin(lease).await.map_err(|error| self.doubted(error))
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StorageError> {
-        let ping = sqlx::query("SELECT 1").execute(&self.pool);
-        match tokio::time::timeout(Duration::from_secs(2), ping).await {
-            Ok(answer) => Ok(answer.map(|_| ())?),
-            Err(_) => Err(StorageError::Deadline(Duration::from_secs(2))),
+        let ping = self.using(async |connection| Ok(sqlx::query("SELECT 1").execute(connection).await?));
+        match tokio::time::timeout(PING_MAX, ping).await {
+            Ok(answer) => answer.map(|_| ()),
+            Err(_) => Err(StorageError::Deadline(PING_MAX)),
         }
     }
 
     /// Closes all connections.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.connections.close().await;
     }
-}
 
-/// A connection that is kept from one use to the next. Each return to the pool asks the server whether the connection
-/// is well: for whoever reads a little and often, that is as much work as the reading.
-#[derive(Debug, Clone)]
-pub struct KeptConnection {
-    pool: PgPool,
-    idle: Arc<Mutex<Option<PoolConnection<Postgres>>>>,
-}
-
-impl KeptConnection {
-    /// Uses the connection, one use at a time; one that has failed is closed.
-    pub async fn using<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        let mut idle = self.idle.lock().await;
-        let mut connection = match idle.take() {
-            Some(connection) => connection,
-            None => self.pool.acquire().await?,
-        };
-        let done = work(&mut connection).await;
-        if done.is_ok() {
-            *idle = Some(connection);
-        } else {
-            drop(connection.detach());
+    /// Where one connection is gone the idle ones most likely are as well: each would fail once.
+    fn doubted(&self, error: StorageError) -> StorageError {
+        if error.is_away() {
+            self.connections.drop_idle();
         }
-        done
-    }
-}
-
-/// A transaction. Dropped before its end, it closes its connection: a statement may still be running there,
-/// and PostgreSQL rolls back what a closed connection leaves.
-#[derive(Debug)]
-pub struct Transaction {
-    connection: Option<PoolConnection<Postgres>>,
-}
-
-impl Transaction {
-    /// The connection, for the statements of this transaction.
-    pub fn connection(&mut self) -> Result<&mut PgConnection, StorageError> {
-        self.connection.as_deref_mut().ok_or(StorageError::Away(sqlx::Error::PoolClosed))
-    }
-
-    /// The time by the clock of the database, which decides about everything: replicas' clocks may differ.
-    /// Asked for under a lock, it never runs behind what was done under that lock before.
-    pub async fn now(&mut self) -> Result<DateTime<Utc>, StorageError> {
-        Ok(sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(self.connection()?).await?)
-    }
-
-    /// Makes it so. An error leaves open whether it is.
-    pub async fn commit(mut self) -> Result<(), StorageError> {
-        sqlx::raw_sql("COMMIT").execute(self.connection()?).await?;
-        self.connection.take();
-        Ok(())
-    }
-
-    /// Makes it undone.
-    pub async fn rollback(mut self) -> Result<(), StorageError> {
-        sqlx::raw_sql("ROLLBACK").execute(self.connection()?).await?;
-        self.connection.take();
-        Ok(())
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(connection.detach());
-        }
+        error
     }
 }

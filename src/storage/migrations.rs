@@ -11,7 +11,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Applies what is missing. Several replicas may do this at once: they wait for one another (an advisory
 /// lock). A database that is newer than the program is refused.
 pub async fn apply(database: &Database) -> Result<(), StorageError> {
-    MIGRATIONS.run(database.pool()).await.map_err(explain)
+    database.using(async |connection| MIGRATIONS.run(connection).await.map_err(explain)).await
 }
 
 /// Checks that the schema is the one that this program works with.
@@ -43,8 +43,11 @@ pub fn latest() -> i64 {
 }
 
 async fn applied_versions(database: &Database) -> Result<BTreeSet<i64>, StorageError> {
-    let versions: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
-        .fetch_all(database.pool())
+    let versions: Vec<i64> = database
+        .using(async |connection| {
+            let versions = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success");
+            Ok(versions.fetch_all(connection).await?)
+        })
         .await?;
     Ok(versions.into_iter().collect())
 }

@@ -5,7 +5,9 @@
 //! workers, or two replicas, can never deadlock.
 
 mod advisory_lock;
+pub mod batch;
 mod column;
+mod connections;
 mod database;
 mod error;
 pub mod lapsing;
@@ -22,7 +24,9 @@ pub mod stock;
 pub mod stock_change;
 pub mod stock_event;
 pub mod stock_import;
+mod transaction;
 pub mod verify;
 
-pub use database::{Database, KeptConnection, Transaction};
+pub use database::Database;
 pub use error::StorageError;
+pub use transaction::Transaction;

@@ -1,10 +1,10 @@
 //! Table `outbox`: events that are promised but not yet confirmed by the broker.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::column::sparse;
+use super::column::{Query, sparse};
 use super::{StorageError, advisory_lock};
 
 /// Events of a row that one replica publishes from memory: nearly always all of a commit.
@@ -77,6 +77,15 @@ pub enum Leaving {
     InOrder,
 }
 
+impl Leaving {
+    pub(super) fn events_a_row(self) -> usize {
+        match self {
+            Self::Ours { .. } => EVENTS_A_ROW,
+            Self::InOrder => ORDERED_EVENTS_A_ROW,
+        }
+    }
+}
+
 /// An event that nobody saw to within its lease, or that is published in order.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Waiting {
@@ -87,58 +96,55 @@ pub struct Waiting {
     pub event: Event,
 }
 
-/// Promises events, those of a commit in one row. Gives the keys of the rows.
+/// Writes a row, where there are events at all; the columns are bound by [`bind`].
+pub(super) const INSERT: &str = "
+    INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
+                        traceparents, tracestates, is_ordered, claimed_until)
+    SELECT cardinality($1::uuid[]), $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::bytea[],
+           $7::bytea[], $8::bytea[], $9::bytea[], $10::boolean, clock_timestamp() + make_interval(secs => $11::float8)
+    WHERE cardinality($1) > 0
+    RETURNING outbox_id";
+
+/// Promises events, some to a row. Gives the keys of the rows.
 pub async fn insert(
     connection: &mut PgConnection,
     promises: &[Promise<'_>],
     leaving: Leaving,
 ) -> Result<Vec<i64>, StorageError> {
-    let events_a_row = if leaving == Leaving::InOrder { ORDERED_EVENTS_A_ROW } else { EVENTS_A_ROW };
     let mut keys = Vec::new();
-    for row in promises.chunks(events_a_row) {
-        keys.push(insert_row(&mut *connection, row, leaving).await?);
+    for row in promises.chunks(leaving.events_a_row()) {
+        let inserted = bind(sqlx::query(INSERT), row, leaving).fetch_one(&mut *connection).await?;
+        keys.push(inserted.try_get(0)?);
     }
     Ok(keys)
 }
 
-async fn insert_row<'a>(
-    connection: &mut PgConnection,
-    row: &'a [Promise<'a>],
-    leaving: Leaving,
-) -> Result<i64, StorageError> {
+/// Binds the events of a row by column.
+pub(super) fn bind<'q>(query: Query<'q>, row: &'q [Promise<'q>], leaving: Leaving) -> Query<'q> {
     let lease_seconds = match leaving {
         Leaving::Ours { lease_seconds } => lease_seconds,
         // Nobody publishes these from memory: there is no lease to wait for.
         Leaving::InOrder => 0,
     };
-    let column = |of: fn(&'a Promise<'a>) -> Option<&'a [u8]>| sparse(row.iter().map(of).collect());
-    let key = sqlx::query_scalar(
-        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids,
-                             causation_ids, traceparents, tracestates, is_ordered, claimed_until)
-         VALUES (cardinality($1::uuid[]), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-                 clock_timestamp() + make_interval(secs => $11))
-         RETURNING outbox_id",
-    )
-    .bind(row.iter().map(|event| event.event_id).collect::<Vec<_>>())
-    .bind(row.iter().map(|event| event.event_type).collect::<Vec<_>>())
-    .bind(row.iter().map(|event| event.subject).collect::<Vec<_>>())
-    .bind(row.iter().map(|event| event.body).collect::<Vec<_>>())
-    .bind(row.iter().map(|event| event.occurred_at).collect::<Vec<_>>())
-    .bind(column(|event| event.correlation_id))
-    .bind(column(|event| event.causation_id))
-    .bind(column(|event| event.traceparent))
-    .bind(column(|event| event.tracestate))
-    .bind(leaving == Leaving::InOrder)
-    .bind(f64::from(lease_seconds))
-    .fetch_one(connection)
-    .await?;
-    Ok(key)
+    let column = |of: fn(&'q Promise<'q>) -> Option<&'q [u8]>| sparse(row.iter().map(of).collect());
+    query
+        .bind(row.iter().map(|event| event.event_id).collect::<Vec<_>>())
+        .bind(row.iter().map(|event| event.event_type).collect::<Vec<_>>())
+        .bind(row.iter().map(|event| event.subject).collect::<Vec<_>>())
+        .bind(row.iter().map(|event| event.body).collect::<Vec<_>>())
+        .bind(row.iter().map(|event| event.occurred_at).collect::<Vec<_>>())
+        .bind(column(|event| event.correlation_id))
+        .bind(column(|event| event.causation_id))
+        .bind(column(|event| event.traceparent))
+        .bind(column(|event| event.tracestate))
+        .bind(leaving == Leaving::InOrder)
+        .bind(f64::from(lease_seconds))
 }
 
 /// Claims rows whose lease is over, the oldest first, and gives their events. By the lease and not by a key behind which
 /// all is done: transactions commit in another order than they take their keys.
 pub async fn claim_orphans(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     lease_seconds: u32,
 ) -> Result<Vec<Waiting>, StorageError> {
     let orphans = sqlx::query_as(
@@ -157,7 +163,7 @@ pub async fn claim_orphans(
     )
     .bind(f64::from(lease_seconds))
     .bind(ORPHANED_ROWS_AT_ONCE)
-    .fetch_all(executor)
+    .fetch_all(connection)
     .await?;
     Ok(orphans)
 }
@@ -190,7 +196,7 @@ pub async fn next_in_order(connection: &mut PgConnection) -> Result<Option<Vec<W
 
 /// Leaves only these events in the row, out of the order: they are looked at again only when a lease is over.
 pub async fn set_aside(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     outbox_id: i64,
     event_ids: &[Uuid],
     lease_seconds: u32,
@@ -215,20 +221,20 @@ pub async fn set_aside(
     .bind(outbox_id)
     .bind(event_ids)
     .bind(f64::from(lease_seconds))
-    .execute(executor)
+    .execute(connection)
     .await?;
     Ok(())
 }
 
 /// The broker has confirmed the events of these rows. Not waiting for the disk: a crash brings them back, and an event
 /// may come twice.
-pub async fn delete(executor: impl PgExecutor<'_>, keys: &[i64]) -> Result<(), StorageError> {
+pub async fn delete(connection: &mut PgConnection, keys: &[i64]) -> Result<(), StorageError> {
     sqlx::query(
         "DELETE FROM outbox USING (SELECT set_config('synchronous_commit', 'off', true)) AS not_waiting
          WHERE outbox_id = ANY ($1)",
     )
     .bind(keys)
-    .execute(executor)
+    .execute(connection)
     .await?;
     Ok(())
 }
@@ -243,13 +249,13 @@ pub struct Backlog {
 }
 
 /// Looks how much waits.
-pub async fn backlog(executor: impl PgExecutor<'_>) -> Result<Backlog, StorageError> {
+pub async fn backlog(connection: &mut PgConnection) -> Result<Backlog, StorageError> {
     let backlog = sqlx::query_as(
         "SELECT coalesce(sum(events), 0) AS events,
                 coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at[1])), 0)::float8 AS oldest_seconds
          FROM (SELECT events, occurred_at FROM outbox ORDER BY outbox_id LIMIT 10000) AS waiting",
     )
-    .fetch_one(executor)
+    .fetch_one(connection)
     .await?;
     Ok(backlog)
 }

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StorageError;
-use super::column::sparse;
+use super::column::{Query, sparse};
 
 /// An outcome as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -40,11 +40,10 @@ pub struct RecordedEvent {
     pub event_body: Option<Vec<u8>>,
 }
 
-/// Looks outcomes up. To be asked after the locks are held: what another transaction did with the same
-/// commands and rows is visible then.
+/// Looks outcomes up.
 pub async fn look_up(
     connection: &mut PgConnection,
-    message_ids: &[&[u8]],
+    message_ids: &[Vec<u8>],
 ) -> Result<Vec<Record>, StorageError> {
     if message_ids.is_empty() {
         return Ok(Vec::new());
@@ -56,33 +55,19 @@ pub async fn look_up(
     Ok(records)
 }
 
-/// Keeps outcomes. Fails with [`StorageError::Raced`] where another transaction has just decided one of them.
-pub async fn insert(connection: &mut PgConnection, records: &[Record]) -> Result<(), StorageError> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    // In the order of the keys, so that two transactions that insert the same ones wait in line.
+/// Binds outcomes by column, in the order of their keys: two transactions that write the same ones wait in line then.
+pub(super) fn bind<'q>(query: Query<'q>, records: &'q [Record]) -> Query<'q> {
     let mut sorted: Vec<&Record> = records.iter().collect();
     sorted.sort_unstable_by(|a, b| a.message_id.cmp(&b.message_id));
-    // Not ON CONFLICT DO NOTHING: that looks every key up twice and writes every row twice, for the sake of a race
-    // that is rarely lost.
-    sqlx::query(
-        "INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at,
-                                      event_id, event_type, event_body)
-         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::uuid[], $5::text[], $6::bytea[],
-                              $7::timestamptz[], $8::uuid[], $9::text[], $10::bytea[])",
-    )
-    .bind(sorted.iter().map(|r| r.message_id.as_slice()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.body_hash.as_slice()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.outcome.as_str()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.answer_id).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.subject.as_str()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.body.as_slice()).collect::<Vec<_>>())
-    .bind(sorted.iter().map(|r| r.decided_at).collect::<Vec<_>>())
-    .bind(sparse(sorted.iter().map(|r| r.event.event_id).collect()))
-    .bind(sparse(sorted.iter().map(|r| r.event.event_type.as_deref()).collect()))
-    .bind(sparse(sorted.iter().map(|r| r.event.event_body.as_deref()).collect()))
-    .execute(connection)
-    .await?;
-    Ok(())
+    query
+        .bind(sorted.iter().map(|r| r.message_id.as_slice()).collect::<Vec<_>>())
+        .bind(sorted.iter().map(|r| r.body_hash.as_slice()).collect::<Vec<_>>())
+        .bind(sorted.iter().map(|r| r.outcome.as_str()).collect::<Vec<_>>())
+        .bind(sorted.iter().map(|r| r.answer_id).collect::<Vec<_>>())
+        .bind(sorted.iter().map(|r| r.subject.as_str()).collect::<Vec<_>>())
+        .bind(sorted.iter().map(|r| r.body.as_slice()).collect::<Vec<_>>())
+        .bind(sorted.iter().map(|r| r.decided_at).collect::<Vec<_>>())
+        .bind(sparse(sorted.iter().map(|r| r.event.event_id).collect()))
+        .bind(sparse(sorted.iter().map(|r| r.event.event_type.as_deref()).collect()))
+        .bind(sparse(sorted.iter().map(|r| r.event.event_body.as_deref()).collect()))
 }

@@ -1,36 +1,18 @@
 //! Table `reservation`: who holds what, and how it ended.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StorageError;
-use super::column::{from_bigint, sparse, to_bigint};
+use super::column::{Query, from_bigint, sparse, to_bigint};
 use crate::domain::{
     CartId, EndReason, Hold, Line, Lines, OrderId, ProductId, Reservation, ReservationId, State,
 };
 
-/// Locks these reservations and the live holds of these carts, in the order of their ids.
-pub async fn lock(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-    carts: &[Uuid],
-) -> Result<Vec<Reservation>, StorageError> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT * FROM reservation
-         WHERE reservation_id = ANY($1) OR (cart_id = ANY($2) AND state = 'HELD')
-         ORDER BY reservation_id FOR UPDATE",
-    )
-    .bind(ids)
-    .bind(carts)
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(Reservation::try_from).collect()
-}
-
 /// Reads these reservations, and those of these carts and orders: the live ones, and else the latest of each.
 pub async fn read(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     ids: &[Uuid],
     carts: &[Uuid],
     orders: &[Uuid],
@@ -52,7 +34,7 @@ pub async fn read(
     .bind(ids)
     .bind(carts)
     .bind(orders)
-    .fetch_all(executor)
+    .fetch_all(connection)
     .await?;
     rows.into_iter().map(Reservation::try_from).collect()
 }
@@ -90,38 +72,14 @@ pub async fn lock_free(
     rows.into_iter().map(Reservation::try_from).collect()
 }
 
-/// Writes new reservations.
-pub async fn insert(connection: &mut PgConnection, reservations: &[Reservation]) -> Result<(), StorageError> {
-    if reservations.is_empty() {
-        return Ok(());
-    }
-    // A row's items are a slice of arrays that hold those of all rows: PostgreSQL has no array of arrays of
-    // different lengths.
-    bind(
-        "INSERT INTO reservation (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at,
-                                  end_reason, reserved_by, is_amended, product_ids, quantities, released, consumed)
-         SELECT reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
-                reserved_by, is_amended, ($11::uuid[])[first_item:last_item], ($12::bigint[])[first_item:last_item],
-                CASE WHEN has_parts THEN ($13::bigint[])[first_item:last_item] END,
-                CASE WHEN has_parts THEN ($14::bigint[])[first_item:last_item] END
-         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                     $7::timestamptz[], $8::text[], $9::bytea[], $10::boolean[], $15::int[], $16::int[],
-                     $17::boolean[])
-              AS r (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
-                    reserved_by, is_amended, first_item, last_item, has_parts)",
-        reservations,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// Writes locked reservations as they are now.
 pub async fn update(connection: &mut PgConnection, reservations: &[Reservation]) -> Result<(), StorageError> {
     if reservations.is_empty() {
         return Ok(());
     }
-    bind(
+    // A row's items are a slice of arrays that hold those of all rows: PostgreSQL has no array of arrays of
+    // different lengths.
+    let query = sqlx::query(
         "UPDATE reservation
          SET cart_id = r.cart_id, order_id = r.order_id, state = r.state, reserved_at = r.reserved_at,
              expires_at = r.expires_at, ended_at = r.ended_at, end_reason = r.end_reason,
@@ -136,10 +94,8 @@ pub async fn update(connection: &mut PgConnection, reservations: &[Reservation])
               AS r (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
                     reserved_by, is_amended, first_item, last_item, has_parts)
          WHERE reservation.reservation_id = r.reservation_id",
-        reservations,
-    )
-    .execute(connection)
-    .await?;
+    );
+    bind(query, reservations).execute(connection).await?;
     Ok(())
 }
 
@@ -320,14 +276,13 @@ pub(super) fn position(of: usize) -> i32 {
     i32::try_from(of).unwrap_or(i32::MAX)
 }
 
-type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
-
-fn bind(sql: &'static str, reservations: &[Reservation]) -> Query {
+/// Binds reservations by column, and then their items, those of all in one column each.
+pub(super) fn bind<'q>(query: Query<'q>, reservations: &[Reservation]) -> Query<'q> {
     let mut columns = Columns::default();
     for reservation in reservations {
         columns.push(reservation);
     }
-    sqlx::query(sql)
+    query
         .bind(columns.ids)
         .bind(columns.carts)
         .bind(sparse(columns.orders))

@@ -1,7 +1,7 @@
 //! Reservations as people look at them: what is left of each item, and what it went through.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgExecutor;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StorageError;
@@ -78,13 +78,13 @@ const COLUMNS: &str = "
           ORDER BY position) AS consumed";
 
 /// Looks a reservation up.
-pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Option<Shown>, StorageError> {
+pub async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<Shown>, StorageError> {
     let sql = format!("SELECT {COLUMNS} FROM reservation WHERE reservation_id = $1");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(executor).await?)
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?)
 }
 
 /// What a reservation went through, in order, from the first taking on.
-pub async fn movements(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Vec<Movement>, StorageError> {
+pub async fn movements(connection: &mut PgConnection, id: Uuid) -> Result<Vec<Movement>, StorageError> {
     let movements = sqlx::query_as(
         "SELECT at, kind, reason, caused_by, product_ids, quantities FROM (
              SELECT reserved_at AS at, 0 AS number, 'RESERVED' AS kind, NULL AS reason, reserved_by AS caused_by,
@@ -97,14 +97,14 @@ pub async fn movements(executor: impl PgExecutor<'_>, id: Uuid) -> Result<Vec<Mo
          ORDER BY number",
     )
     .bind(id)
-    .fetch_all(executor)
+    .fetch_all(connection)
     .await?;
     Ok(movements)
 }
 
 /// Lists reservations, those that were reserved first before the others, up to `limit`.
 pub async fn list(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     filter: Filter<'_>,
     limit: u32,
 ) -> Result<Vec<Shown>, StorageError> {
@@ -119,7 +119,7 @@ pub async fn list(
         .bind(filter.state)
         .bind(filter.older_than_seconds.map(seconds))
         .bind(i64::from(limit))
-        .fetch_all(executor)
+        .fetch_all(connection)
         .await?;
     Ok(reservations)
 }

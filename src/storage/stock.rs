@@ -1,10 +1,10 @@
 //! Table `stock`: what there is and what is reserved of it.
 
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StorageError;
-use super::column::{from_bigint, to_bigint};
+use super::column::{Query, from_bigint, to_bigint};
 use crate::domain::{ProductId, StockLevel};
 
 /// The only location so far.
@@ -47,7 +47,7 @@ pub async fn busy(connection: &mut PgConnection, products: &[Uuid]) -> Result<Ve
 
 /// Reads committed levels; unknown products are left out.
 pub async fn read(
-    executor: impl PgExecutor<'_>,
+    connection: &mut PgConnection,
     products: &[Uuid],
 ) -> Result<Vec<(ProductId, StockLevel)>, StorageError> {
     let rows = sqlx::query_as(
@@ -55,41 +55,28 @@ pub async fn read(
     )
     .bind(products)
     .bind(LOCATION)
-    .fetch_all(executor)
+    .fetch_all(connection)
     .await?;
     levels(rows)
 }
 
-/// Writes the levels of locked products.
-pub async fn update(
-    connection: &mut PgConnection,
-    levels: &[(ProductId, StockLevel)],
-) -> Result<(), StorageError> {
-    if levels.is_empty() {
-        return Ok(());
-    }
+/// Binds levels by column: product, on hand, reserved, version.
+pub(super) fn bind<'q>(query: Query<'q>, levels: &[(ProductId, StockLevel)]) -> Query<'q> {
     let column = |units: fn(&StockLevel) -> u64| -> Vec<i64> {
         levels.iter().map(|(_, level)| to_bigint(units(level))).collect()
     };
-    sqlx::query(
-        "UPDATE stock SET on_hand = changed.on_hand, reserved = changed.reserved, version = changed.version
-         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
-              AS changed (product_id, on_hand, reserved, version)
-         WHERE stock.product_id = changed.product_id AND stock.location = $5",
-    )
-    .bind(levels.iter().map(|(product, _)| product.0).collect::<Vec<_>>())
-    .bind(column(|level| level.on_hand))
-    .bind(column(|level| level.reserved))
-    .bind(column(|level| level.version))
-    .bind(LOCATION)
-    .execute(connection)
-    .await?;
-    Ok(())
+    query
+        .bind(levels.iter().map(|(product, _)| product.0).collect::<Vec<_>>())
+        .bind(column(|level| level.on_hand))
+        .bind(column(|level| level.reserved))
+        .bind(column(|level| level.version))
 }
 
-type Row = (Uuid, i64, i64, i64);
+pub(super) type Row = (Uuid, i64, i64, i64);
 
-fn levels(rows: Vec<Row>) -> Result<Vec<(ProductId, StockLevel)>, StorageError> {
+pub(super) fn levels(
+    rows: impl IntoIterator<Item = Row>,
+) -> Result<Vec<(ProductId, StockLevel)>, StorageError> {
     rows.into_iter()
         .map(|(product, on_hand, reserved, version)| {
             let (on_hand, reserved) = (from_bigint(on_hand)?, from_bigint(reserved)?);

@@ -7,39 +7,30 @@
 mod reservation;
 mod stock;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use self::reservation::reservation;
 use self::stock::{counts, figure, version};
+use super::connections::Lease;
 use super::verify::{Finding, Mend};
 use super::{Database, StorageError, Transaction, advisory_lock};
 
 /// Keeps other repairs out as long as it lives: its connection is closed then.
 #[derive(Debug)]
 pub struct Guard {
-    connection: Option<PoolConnection<Postgres>>,
+    _lease: Lease,
 }
 
 impl Guard {
     /// Takes the lock; nothing where somebody else is repairing.
     pub async fn take(database: &Database) -> Result<Option<Self>, StorageError> {
-        let mut connection = database.pool().acquire().await?;
+        let mut lease = database.lease().await?;
         let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
             .bind(advisory_lock::REPAIR)
-            .fetch_one(&mut *connection)
+            .fetch_one(lease.connection()?)
             .await?;
-        let guard = Self { connection: Some(connection) };
-        Ok(taken.then_some(guard))
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(connection.detach());
-        }
+        Ok(taken.then_some(Self { _lease: lease }))
     }
 }
 

@@ -1,0 +1,159 @@
+//! What a batch of commands locks, reads and writes: one statement each, because a statement is a round trip in which
+//! others wait for the locks.
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use uuid::Uuid;
+
+use super::outbox::{Leaving, Promise};
+use super::outcome::Record;
+use super::stock::LOCATION;
+use super::{StorageError, movement, outbox, outcome, reservation, stock};
+use crate::domain::{Changes, ProductId, Reservation, StockLevel};
+
+/// What a batch is about.
+#[derive(Debug, Clone, Default)]
+pub struct Keys<'a> {
+    /// Reservations that are named.
+    pub reservations: Vec<Uuid>,
+    /// Carts, for their live holds.
+    pub carts: Vec<Uuid>,
+    /// Products, besides those of the reservations.
+    pub products: Vec<Uuid>,
+    /// Commands.
+    pub message_ids: Vec<&'a [u8]>,
+}
+
+/// What there is of it.
+#[derive(Debug)]
+pub struct Locked {
+    /// Stock of the products, and of those that the reservations may give back or take again. Locked.
+    pub levels: Vec<(ProductId, StockLevel)>,
+    /// Reservations. Locked.
+    pub reservations: Vec<Reservation>,
+    /// Commands that have an outcome already.
+    pub outcomes: Vec<Record>,
+    /// The time by the clock of the database, under the locks.
+    pub at: DateTime<Utc>,
+}
+
+/// What a batch writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Entries<'a> {
+    /// Stock, reservations and movements.
+    pub changes: &'a Changes,
+    /// How commands were answered.
+    pub outcomes: &'a [Record],
+    /// Events that this replica publishes.
+    pub events: &'a [Promise<'a>],
+    /// Events that are published in order.
+    pub ordered: &'a [Promise<'a>],
+    /// Seconds for which `events` are this replica's.
+    pub lease_seconds: u32,
+}
+
+/// Reservations by id, then stock by product. What a transaction that was waited for has written in new rows is not
+/// seen yet; whoever decides without it writes the same key, and loses the race (`StorageError::Raced`).
+const LOCK: &str = "
+    WITH hold AS MATERIALIZED (
+        SELECT reservation_id, state, end_reason, product_ids FROM reservation
+        WHERE reservation_id = ANY ($1) OR (cart_id = ANY ($2) AND state = 'HELD')
+        ORDER BY reservation_id FOR UPDATE),
+    level AS MATERIALIZED (
+        SELECT product_id, on_hand, reserved, version FROM stock
+        WHERE location = $4 AND product_id = ANY ($3 || ARRAY(
+            SELECT unnest(product_ids) FROM hold WHERE state = 'HELD' OR end_reason = 'LAPSED'))
+        ORDER BY product_id, location FOR UPDATE)
+    SELECT level.*, hold.*, known.*, clock_timestamp() AS at
+    FROM (SELECT array_agg(product_id) AS product_ids, array_agg(on_hand) AS on_hand, array_agg(reserved) AS reserved,
+                 array_agg(version) AS versions FROM level) AS level,
+         (SELECT array_agg(reservation_id) AS reservation_ids FROM hold) AS hold,
+         (SELECT array_agg(message_id) AS message_ids FROM command_outcome WHERE message_id = ANY ($5)) AS known";
+
+#[derive(sqlx::FromRow)]
+struct LockedRow {
+    product_ids: Option<Vec<Uuid>>,
+    on_hand: Option<Vec<i64>>,
+    reserved: Option<Vec<i64>>,
+    versions: Option<Vec<i64>>,
+    reservation_ids: Option<Vec<Uuid>>,
+    message_ids: Option<Vec<Vec<u8>>>,
+    at: DateTime<Utc>,
+}
+
+/// Locks and reads.
+pub async fn lock(connection: &mut PgConnection, keys: &Keys<'_>) -> Result<Locked, StorageError> {
+    let row: LockedRow = sqlx::query_as(LOCK)
+        .bind(&keys.reservations)
+        .bind(&keys.carts)
+        .bind(&keys.products)
+        .bind(LOCATION)
+        .bind(&keys.message_ids)
+        .fetch_one(&mut *connection)
+        .await?;
+    // Most batches are new carts, which find nothing of these.
+    let reservation_ids = row.reservation_ids.unwrap_or_default();
+    let reservations = if reservation_ids.is_empty() {
+        Vec::new()
+    } else {
+        reservation::read(&mut *connection, &reservation_ids, &[], &[]).await?
+    };
+    let outcomes = outcome::look_up(connection, &row.message_ids.unwrap_or_default()).await?;
+    let units = |column: Option<Vec<i64>>| column.unwrap_or_default().into_iter();
+    let levels = row.product_ids.unwrap_or_default().into_iter().zip(units(row.on_hand));
+    let levels = levels.zip(units(row.reserved)).zip(units(row.versions));
+    let levels = stock::levels(
+        levels.map(|(((product, on_hand), reserved), version)| (product, on_hand, reserved, version)),
+    )?;
+    Ok(Locked { levels, reservations, outcomes, at: row.at })
+}
+
+/// Outcomes are not written with ON CONFLICT DO NOTHING: that looks every key up twice and writes every row twice, for
+/// the sake of a race that is rarely lost.
+static WRITE: LazyLock<String> = LazyLock::new(|| {
+    "WITH level AS (
+        UPDATE stock SET on_hand = changed.on_hand, reserved = changed.reserved, version = changed.version
+        FROM unnest($12::uuid[], $13::bigint[], $14::bigint[], $15::bigint[])
+             AS changed (product_id, on_hand, reserved, version)
+        WHERE stock.product_id = changed.product_id AND stock.location = $16),
+    hold AS (
+        INSERT INTO reservation (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
+                                 reserved_by, is_amended, product_ids, quantities, released, consumed)
+        SELECT reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason, reserved_by,
+               is_amended, ($27::uuid[])[first_item:last_item], ($28::bigint[])[first_item:last_item],
+               CASE WHEN has_parts THEN ($29::bigint[])[first_item:last_item] END,
+               CASE WHEN has_parts THEN ($30::bigint[])[first_item:last_item] END
+        FROM unnest($17::uuid[], $18::uuid[], $19::uuid[], $20::text[], $21::timestamptz[], $22::timestamptz[],
+                    $23::timestamptz[], $24::text[], $25::bytea[], $26::boolean[], $31::int[], $32::int[],
+                    $33::boolean[])
+             AS new (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
+                     reserved_by, is_amended, first_item, last_item, has_parts)),
+    outcome AS (
+        INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at, event_id,
+                                     event_type, event_body)
+        SELECT * FROM unnest($34::bytea[], $35::bytea[], $36::text[], $37::uuid[], $38::text[], $39::bytea[],
+                             $40::timestamptz[], $41::uuid[], $42::text[], $43::bytea[]))"
+        .to_owned()
+        + outbox::INSERT
+});
+
+/// Writes what was decided under the locks. Fails with [`StorageError::Raced`] where another transaction has just
+/// decided one of these commands, or made a hold for one of these carts. Gives the keys of the outbox's rows with
+/// `events`.
+pub async fn write(connection: &mut PgConnection, entries: Entries<'_>) -> Result<Vec<i64>, StorageError> {
+    let Entries { changes, outcomes, events, ordered, lease_seconds } = entries;
+    // Ended holds first: a cart's next hold must find the place free.
+    reservation::update(&mut *connection, &changes.updated).await?;
+    let leaving = Leaving::Ours { lease_seconds };
+    let (row, rest) = events.split_at(events.len().min(leaving.events_a_row()));
+    let query = outbox::bind(sqlx::query(AssertSqlSafe(WRITE.as_str())), row, leaving);
+    let query = stock::bind(query, &changes.stock).bind(LOCATION);
+    let query = outcome::bind(reservation::bind(query, &changes.inserted), outcomes);
+    let key = query.fetch_optional(&mut *connection).await?.map(|row| row.try_get(0)).transpose()?;
+    movement::insert(&mut *connection, &changes.movements).await?;
+    outbox::insert(&mut *connection, ordered, Leaving::InOrder).await?;
+    let more = outbox::insert(connection, rest, leaving).await?;
+    Ok(key.into_iter().chain(more).collect())
+}
