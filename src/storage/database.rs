@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
 use tokio::sync::Mutex;
 use tracing::log::LevelFilter;
 
-use super::StorageError;
+use super::{StorageError, transport};
 use crate::config::{DatabaseSettings, SettingsError};
 
 /// The Inventory Database. Cheap to clone; connects when it is first used.
@@ -47,6 +47,11 @@ impl Database {
         Self::open(settings, &[], Duration::from_hours(24))
     }
 
+    /// For an administrator who makes what shall belong to this role.
+    pub fn for_owner(settings: &DatabaseSettings, role: &str) -> Result<Self, SettingsError> {
+        Self::open(settings, &[("role", role.to_owned())], Duration::from_hours(24))
+    }
+
     fn open(
         settings: &DatabaseSettings,
         session: &[(&str, String)],
@@ -57,7 +62,8 @@ impl Database {
                 name: "database.url",
                 reason: "is not a PostgreSQL URL such as postgres://user:password@host:5432/database"
                     .to_owned(),
-            })?
+            })
+            .and_then(|options| transport::checked(options, settings.allow_plain_text))?
             .application_name(crate::contract::APP_ID)
             .options(session.iter().map(|(name, value)| (*name, value.as_str())))
             .log_statements(LevelFilter::Off)

@@ -22,6 +22,7 @@ pub mod stock;
 pub mod stock_change;
 pub mod stock_event;
 pub mod stock_import;
+mod transport;
 pub mod verify;
 
 pub use database::{Database, KeptConnection, Transaction};
