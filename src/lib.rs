@@ -8,7 +8,7 @@
 //! outbox → publish → confirm → done
 //! ```
 //!
-//! Imports run downward in this list: [`cli`] → [`service`] → [`http`], [`messaging`], [`outbox_relay`],
+//! Imports run downward in this list: [`cli`] → [`service`], [`provision`] → [`http`], [`messaging`], [`outbox_relay`],
 //! [`retention`] → [`batch`], [`query`] → [`storage`] → [`contract`] → [`domain`]; [`config`], [`metrics`],
 //! [`shutdown`] and [`telemetry`] serve all.
 
@@ -22,6 +22,7 @@ pub mod http;
 pub mod messaging;
 pub mod metrics;
 pub mod outbox_relay;
+pub mod provision;
 pub mod query;
 pub mod retention;
 pub mod service;

@@ -14,7 +14,7 @@ use crate::batch::{Bookkeeper, Expiry, Handler, Searched};
 use crate::config::{Settings, SettingsError};
 use crate::contract::ReplyToPolicy;
 use crate::http::{self, Health};
-use crate::messaging::{Consumer, Link, Outlets, Publisher, parse_url};
+use crate::messaging::{Consumer, Link, Outlets, Publisher};
 use crate::metrics::Metrics;
 use crate::outbox_relay::Relay;
 use crate::query::Responder;
@@ -54,7 +54,7 @@ pub enum ServiceError {
 
 /// Runs the service until it is told to stop.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), ServiceError> {
-    parse_url(&settings.amqp)?;
+    messaging::check(&settings.amqp)?;
     let database = Database::for_service(&settings.database)?;
     let address = settings.http.address;
     let listener = TcpListener::bind(address).await.map_err(|error| ServiceError::Http { address, error })?;
@@ -92,12 +92,13 @@ struct Links {
 impl Links {
     fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Self {
         let amqp = Arc::new(settings.amqp.clone());
-        let link = |name| Link::new(name, Arc::clone(&amqp), Arc::clone(metrics));
+        let consuming = |name| Link::consuming(name, Arc::clone(&amqp), Arc::clone(metrics));
+        let publishing = |name| Link::publishing(name, Arc::clone(&amqp), Arc::clone(metrics));
         Self {
-            commands: link("commands"),
-            queries: link("queries"),
-            events: link("events"),
-            replies: link("replies"),
+            commands: consuming("commands"),
+            queries: consuming("queries"),
+            events: publishing("events"),
+            replies: publishing("replies"),
         }
     }
 

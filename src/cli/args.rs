@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
+use super::provision::ProvisionArguments;
+
 /// The Inventory Service: source of truth for stock.
 #[derive(Debug, Parser)]
 #[command(
@@ -24,6 +26,7 @@ Exit codes: 0 done; 1 the answer is no (refused, not found, the books do not bal
 
 Examples:
   inventory serve
+  inventory provision --print --sender checkout --subscriber billing
   inventory stock set 0191f3a0-7c50-7d3e-9f5a-3a1c0c9b7e11 100
   inventory stock adjust 0191f3a0-7c50-7d3e-9f5a-3a1c0c9b7e11 -3
   inventory stock import counted.csv
@@ -58,6 +61,17 @@ pub enum Command {
 
     /// Bring the database up to date, and stop
     Migrate,
+
+    /// Give the service what it needs on both servers, and no right that it does not use
+    ///
+    /// For an administrator. In PostgreSQL, at `DATABASE_URL`: a role that owns the tables, one for the service, and one for
+    /// people at the command line; and the tables, up to date. In RabbitMQ, in the virtual host of `AMQP_URL`: exchanges,
+    /// queues, a user that consumes and one that publishes. --print prints a script that does it, to be read and run by
+    /// somebody else, and new passwords on the standard error stream; --apply does it, and prints new passwords, once.
+    /// Who is there already keeps the password then, and gets the new one by the script. A password may be given in
+    /// the environment, such as `INVENTORY_APP_PASSWORD` for the role `inventory_app`: then it is set, which is also
+    /// how passwords are renewed.
+    Provision(ProvisionArguments),
 
     /// Count, adjust, show and import stock
     #[command(subcommand)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::SettingsError;
+use crate::provision::ProvisionError;
 use crate::service::ServiceError;
 use crate::storage::StorageError;
 use crate::storage::stock_change::ChangeError;
@@ -73,6 +74,17 @@ impl From<ServiceError> for Failure {
             ServiceError::Storage(error) => error.into(),
             ServiceError::Http { .. } => Self::Usage(error.to_string()),
             ServiceError::GraceOver => Self::System(error.to_string()),
+        }
+    }
+}
+
+impl From<ProvisionError> for Failure {
+    fn from(error: ProvisionError) -> Self {
+        match error {
+            ProvisionError::Settings(error) => error.into(),
+            ProvisionError::Storage(error) => error.into(),
+            ProvisionError::Password(_) | ProvisionError::Name(_) => Self::Usage(error.to_string()),
+            ProvisionError::Rabbitmqctl { .. } => Self::System(error.to_string()),
         }
     }
 }

@@ -5,6 +5,7 @@ mod failure;
 mod healthcheck;
 mod ledger;
 mod output;
+mod provision;
 mod repair;
 mod reservation;
 mod serve;
@@ -62,6 +63,7 @@ async fn dispatch(command: Command, settings: Settings, json: bool) -> Result<()
     match command {
         Command::Serve => serve::run(settings).await,
         Command::Migrate => serve::migrate(&settings, json).await,
+        Command::Provision(arguments) => provision::run(arguments, &settings, json).await,
         Command::Stock(command) => stock_command(command, &settings, json).await,
         Command::Ledger { product, from, to, csv } => {
             let form = if csv {

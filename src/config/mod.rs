@@ -5,7 +5,7 @@ mod sources;
 pub use sources::DEFAULTS;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct Settings {
 pub struct DatabaseSettings {
     /// Where it is, as <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS> has it.
     pub url: Secret,
+    /// Whether a server on another machine may be spoken to without verified TLS.
+    pub allow_plain_text: bool,
     /// Whether `serve` brings the schema up to date.
     pub migrate: bool,
     /// Most connections that a process opens.
@@ -65,6 +67,16 @@ pub struct DatabaseSettings {
 pub struct AmqpSettings {
     /// Where it is, as <https://www.rabbitmq.com/docs/uri-spec> has it.
     pub url: Secret,
+    /// The same for what is published, as another user; empty: as `url` says.
+    pub publish_url: Secret,
+    /// Whether a server on another machine may be spoken to without TLS.
+    pub allow_plain_text: bool,
+    /// A file with the certificates of authorities that are trusted as well as the system's (PEM); empty: none.
+    pub ca_file: String,
+    /// A file with the certificate of this client (PEM); empty: none.
+    pub cert_file: String,
+    /// A file with the private key of that certificate (PEM).
+    pub key_file: String,
     /// Whether `serve` declares the topology; otherwise it is only looked for.
     pub declare: bool,
     /// Exchange and queue of commands.
@@ -302,6 +314,8 @@ impl AmqpSettings {
         let url = self.url.expose();
         let scheme = url.starts_with("amqp://") || url.starts_with("amqps://");
         require("amqp.url", scheme, "must begin with amqp:// or amqps:// (or set AMQP_URL)")?;
+        let pair = self.cert_file.is_empty() == self.key_file.is_empty();
+        require("amqp.cert_file", pair, "and amqp.key_file go together")?;
         let names = [
             ("amqp.commands", &self.commands),
             ("amqp.queries", &self.queries),
@@ -327,6 +341,12 @@ impl AmqpSettings {
         Duration::from_millis(self.timeout_ms)
     }
 
+    /// Where what is published goes.
+    #[must_use]
+    pub fn publishing_url(&self) -> &Secret {
+        if self.publish_url.expose().is_empty() { &self.url } else { &self.publish_url }
+    }
+
     /// The queues of the service itself.
     #[must_use]
     pub fn own_queues(&self) -> Vec<String> {
@@ -334,6 +354,14 @@ impl AmqpSettings {
     }
 }
 
-fn require(name: &'static str, holds: bool, reason: &str) -> Result<(), SettingsError> {
+/// Whether what is said to this host stays on this machine. Only what says so itself counts: a name that leads here now
+/// may lead elsewhere later.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Demands something of a setting.
+pub(crate) fn require(name: &'static str, holds: bool, reason: &str) -> Result<(), SettingsError> {
     if holds { Ok(()) } else { Err(SettingsError::OutOfRange { name, reason: reason.to_owned() }) }
 }

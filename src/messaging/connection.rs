@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::endpoint::{self, CertificateError};
 use super::topology::{self, TopologyError};
-use crate::config::{AmqpSettings, SettingsError};
+use crate::config::{AmqpSettings, Secret, SettingsError};
 use crate::contract::APP_ID;
 use crate::metrics::Metrics;
 
@@ -29,6 +29,12 @@ pub enum ConnectError {
     /// No answer in time.
     #[error("RabbitMQ did not answer within {0:?}")]
     TimedOut(Duration),
+    /// The address makes no sense.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A certificate is not there.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// An exchange or a queue is not as it must be.
     #[error(transparent)]
     Topology(#[from] TopologyError),
@@ -38,6 +44,7 @@ pub enum ConnectError {
 #[derive(Debug)]
 pub struct Link {
     name: &'static str,
+    url: Secret,
     settings: Arc<AmqpSettings>,
     metrics: Arc<Metrics>,
     is_up: Arc<AtomicBool>,
@@ -46,11 +53,21 @@ pub struct Link {
 }
 
 impl Link {
-    /// A connection that is not made yet; `is_up` tells whether it is.
+    /// A connection on which commands or queries are consumed. It is not made yet; `is_up` tells whether it is.
     #[must_use]
-    pub fn new(name: &'static str, settings: Arc<AmqpSettings>, metrics: Arc<Metrics>) -> Self {
+    pub fn consuming(name: &'static str, settings: Arc<AmqpSettings>, metrics: Arc<Metrics>) -> Self {
+        Self::new(name, settings.url.clone(), settings, metrics)
+    }
+
+    /// A connection on which events or replies are published: another user's, where `amqp.publish_url` says so.
+    #[must_use]
+    pub fn publishing(name: &'static str, settings: Arc<AmqpSettings>, metrics: Arc<Metrics>) -> Self {
+        Self::new(name, settings.publishing_url().clone(), settings, metrics)
+    }
+
+    fn new(name: &'static str, url: Secret, settings: Arc<AmqpSettings>, metrics: Arc<Metrics>) -> Self {
         let is_up = Arc::new(AtomicBool::new(false));
-        Self { name, settings, metrics, is_up, pauses: pauses(), connected_at: None }
+        Self { name, url, settings, metrics, is_up, pauses: pauses(), connected_at: None }
     }
 
     /// What it is for.
@@ -99,9 +116,11 @@ impl Link {
         let limit = self.settings.timeout();
         let properties =
             ConnectionProperties::default().with_connection_name(format!("{APP_ID} {}", self.name).into());
-        let mut uri: AMQPUri = self.settings.url.expose().parse().unwrap_or_default();
+        let mut uri = endpoint::parse("amqp.url", &self.url)?;
         uri.query.heartbeat.get_or_insert(self.settings.heartbeat_seconds);
-        let connecting = Connection::connect_uri(uri, properties);
+        let certificates = endpoint::certificates(&self.settings)?;
+        let runtime = lapin::runtime::default_runtime()?;
+        let connecting = Connection::connect_uri_with_config(uri, properties, certificates, runtime);
         let connection = timeout(limit, connecting).await.map_err(|_| ConnectError::TimedOut(limit))??;
         let declaring = topology::ensure(&connection, &self.settings);
         timeout(limit, declaring).await.map_err(|_| ConnectError::TimedOut(limit))??;
@@ -151,14 +170,6 @@ pub(super) async fn on<T>(
 /// Closes a channel that is done with, before its connection: the client would call it an error otherwise.
 pub(super) async fn close(channel: &Channel) -> Result<(), lapin::Error> {
     if channel.status().connected() { channel.close(200, "done".into()).await } else { Ok(()) }
-}
-
-/// Checks the URL, so that a mistake shows at once and not as a failure to connect.
-pub fn parse_url(settings: &AmqpSettings) -> Result<(), SettingsError> {
-    settings.url.expose().parse::<AMQPUri>().map(|_| ()).map_err(|_| SettingsError::OutOfRange {
-        name: "amqp.url",
-        reason: "is not an AMQP URL such as amqp://user:password@host:5672/%2f".to_owned(),
-    })
 }
 
 /// Longest operation on a connection that lives: its channel may be gone without an answer, too.

@@ -7,13 +7,17 @@
 mod connection;
 mod consumer;
 mod dead_letter;
+mod definitions;
+mod endpoint;
 mod properties;
 mod publisher;
 mod settler;
 mod topology;
 
-pub use connection::{ConnectError, Link, parse_url};
+pub use connection::{ConnectError, Link};
 pub use consumer::{Consumer, Work};
+pub use definitions::definitions;
+pub use endpoint::{CertificateError, check, vhost};
 pub use publisher::{Publication, Publisher, Stopped};
 pub use settler::Outlets;
 pub use topology::TopologyError;

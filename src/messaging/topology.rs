@@ -3,7 +3,7 @@
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, Connection, ExchangeKind};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
 use crate::config::AmqpSettings;
 use crate::contract::MessageType;
@@ -11,6 +11,9 @@ use crate::contract::MessageType;
 /// A queue that is looked through by people may be looked through for ever. RabbitMQ 4 would drop a message
 /// after 20 deliveries: <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>.
 const DELIVERIES_WITHOUT_LIMIT: i32 = i32::MAX;
+
+/// AMQP's reply code for what a user has no right to.
+const ACCESS_REFUSED: u16 = 403;
 
 /// The topology is not as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -32,17 +35,17 @@ pub enum TopologyError {
     },
 }
 
-struct Exchange<'a> {
-    name: &'a str,
-    kind: ExchangeKind,
-    arguments: FieldTable,
+pub(super) struct Exchange<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: ExchangeKind,
+    pub(super) arguments: FieldTable,
 }
 
-struct Queue<'a> {
-    name: &'a str,
-    arguments: FieldTable,
+pub(super) struct Queue<'a> {
+    pub(super) name: &'a str,
+    pub(super) arguments: FieldTable,
     /// Keys under which the exchange of the same name routes to it.
-    keys: Vec<&'a str>,
+    pub(super) keys: Vec<&'a str>,
 }
 
 /// Declares the topology, or, where `amqp.declare` is off, checks that it is there.
@@ -57,7 +60,7 @@ pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> 
     Ok(channel.close(200, "done".into()).await?)
 }
 
-fn exchanges(settings: &AmqpSettings) -> [Exchange<'_>; 5] {
+pub(super) fn exchanges(settings: &AmqpSettings) -> [Exchange<'_>; 5] {
     let direct = |name| Exchange { name, kind: ExchangeKind::Direct, arguments: FieldTable::default() };
     [
         direct(&settings.commands),
@@ -72,7 +75,7 @@ fn exchanges(settings: &AmqpSettings) -> [Exchange<'_>; 5] {
     ]
 }
 
-fn queues(settings: &AmqpSettings) -> [Queue<'_>; 4] {
+pub(super) fn queues(settings: &AmqpSettings) -> [Queue<'_>; 4] {
     [
         Queue {
             name: &settings.dead_letter,
@@ -145,12 +148,18 @@ async fn ensure_queue(channel: &Channel, declare: bool, queue: Queue<'_>) -> Res
 }
 
 fn explain(kind: &'static str, name: &str, declare: bool, error: lapin::Error) -> TopologyError {
-    let way_out = if declare {
+    let way_out = if declare && is_access_refused(&error) {
+        "this user may not declare: set amqp.declare = false once `inventory provision` has declared it"
+    } else if declare {
         "if it exists with other arguments, delete it once it is empty, or set amqp.declare = false"
     } else {
         "amqp.declare is off, so it must be there already"
     };
     TopologyError::Unfit { kind, name: name.to_owned(), way_out, error }
+}
+
+fn is_access_refused(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == ACCESS_REFUSED)
 }
 
 fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {

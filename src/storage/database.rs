@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use tracing::log::LevelFilter;
 
 use super::connections::{Connections, Lease};
-use super::{StorageError, Transaction};
+use super::{StorageError, Transaction, transport};
 use crate::config::{DatabaseSettings, SettingsError};
 
 /// Longest wait for the answer to a ping.
@@ -48,6 +48,11 @@ impl Database {
         Self::open(settings, &[], Duration::from_hours(24))
     }
 
+    /// For an administrator who makes what shall belong to this role.
+    pub fn for_owner(settings: &DatabaseSettings, role: &str) -> Result<Self, SettingsError> {
+        Self::open(settings, &[("role", role.to_owned())], Duration::from_hours(24))
+    }
+
     fn open(
         settings: &DatabaseSettings,
         session: &[(&str, String)],
@@ -58,7 +63,8 @@ impl Database {
                 name: "database.url",
                 reason: "is not a PostgreSQL URL such as postgres://user:password@host:5432/database"
                     .to_owned(),
-            })?
+            })
+            .and_then(|options| transport::checked(options, settings.allow_plain_text))?
             .application_name(crate::contract::APP_ID)
             .options(session.iter().map(|(name, value)| (*name, value.as_str())))
             .log_statements(LevelFilter::Off)

@@ -25,6 +25,7 @@ pub mod stock_change;
 pub mod stock_event;
 pub mod stock_import;
 mod transaction;
+mod transport;
 pub mod verify;
 
 pub use database::Database;

@@ -37,6 +37,7 @@ mod reservation;
 mod reserve;
 mod retention;
 mod schemas;
+mod security;
 mod settings;
 mod shutdown;
 mod stock_events;

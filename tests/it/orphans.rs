@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::support::{Harness, Message, Setup, eventually};
 
 /// Promises an event the way that a replica does which then dies.
-async fn leave_behind(harness: &Harness, claimed_until: &str) -> Uuid {
+pub async fn leave_behind(harness: &Harness, claimed_until: &str) -> Uuid {
     leave_commit_behind(harness, &["InventoryUnavailable"], claimed_until).await[0]
 }
 

@@ -93,6 +93,7 @@ fn a_text_that_means_nothing_is_named() {
         ("database.url", "mysql://127.0.0.1"),
         ("amqp.url", ""),
         ("amqp.url", "http://127.0.0.1"),
+        ("amqp.cert_file", "/nonexistent/without-its-key.pem"),
         ("amqp.commands", ""),
         ("amqp.dead_letter", long.as_str()),
         ("database.migrate", "maybe"),

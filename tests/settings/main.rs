@@ -3,6 +3,8 @@
 
 mod faults;
 mod passwords;
+mod plain_text;
+mod provision;
 mod reading;
 mod usage;
 

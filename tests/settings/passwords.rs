@@ -14,11 +14,12 @@ fn a_malformed_url_is_named_and_its_password_kept() {
         ("DATABASE_URL", "database.url", "serve", "postgres://u:s3cret@[::1/db"),
         ("AMQP_URL", "amqp.url", "healthcheck", "u:s3cret@h/%2f"),
         ("AMQP_URL", "amqp.url", "serve", "amqp://u:s3cret@h:port/%2f"),
+        ("AMQP_URL", "amqp.url", "provision --print", "amqp://u:s3cret@h:port/%2f"),
         ("AMQP_URL", "amqp.url", "serve", "amqps://u:s3cret@[::1/%2f"),
         ("AMQP_URL", "amqp.url", "serve", "amqp://u:s3cret@h/%2f?heartbeat=often"),
     ] {
         for variable in [name.to_owned(), variable(setting)] {
-            let run = with_variables(&[command], &[(variable.as_str(), url)]);
+            let run = with_variables(&command.split(' ').collect::<Vec<_>>(), &[(variable.as_str(), url)]);
             run.refused(setting);
             run.keeps_the_password();
         }

@@ -30,6 +30,20 @@ fn the_help_of_every_command_teaches_it() {
         ),
         ("serve", &["SIGTERM", "SIGINT", "database.migrate", "amqp.declare", "/readyz"]),
         ("migrate", &["database", "stop"]),
+        (
+            "provision",
+            &[
+                "--print",
+                "--apply",
+                "--sender",
+                "--subscriber",
+                "--rabbitmqctl",
+                "administrator",
+                "no right that it does not use",
+                "INVENTORY_APP_PASSWORD",
+                "once",
+            ],
+        ),
         ("stock", &["set", "adjust", "show", "import"]),
         ("stock set", &[product, "<QUANTITY>", "count", "on hand", "less than is reserved"]),
         ("stock adjust", &[product, "<DELTA>", "-3", "went missing", "less than is reserved"]),
@@ -68,7 +82,17 @@ fn help_needs_no_settings() {
 
 #[test]
 fn every_command_has_a_help_that_was_looked_at() {
-    let known = ["serve", "migrate", "stock", "ledger", "reservation", "verify", "repair", "healthcheck"];
+    let known = [
+        "serve",
+        "migrate",
+        "provision",
+        "stock",
+        "ledger",
+        "reservation",
+        "verify",
+        "repair",
+        "healthcheck",
+    ];
     let commands = Arguments::command();
     let there_are: Vec<&str> = commands.get_subcommands().map(clap::Command::get_name).collect();
     assert_eq!(
@@ -96,6 +120,11 @@ fn wrong_usage_is_named() {
         (&["stock"], "Usage: inventory stock"),
         (&["restock"], "restock"),
         (&["serve", "--fast"], "--fast"),
+        (&["provision"], "--print"),
+        (&["provision", "--print", "--apply"], "--apply"),
+        (&["provision", "--print", "--sender", "Check Out"], "--sender"),
+        (&["provision", "--print", "--subscriber", "inventory"], "the service has that name"),
+        (&["provision", "--print", "--sender", "inventory-consumer"], "the service has that name"),
         (&["stock", "set", product], "<QUANTITY>"),
         (&["stock", "set", "P1", "1"], "<PRODUCT_ID>"),
         (&["stock", "set", product, "many"], "<QUANTITY>"),

@@ -67,6 +67,28 @@ impl PrivateServers {
         run_ok(command).await;
     }
 
+    /// Starts both so that they also speak TLS, and demand a certificate of the client.
+    pub async fn start_with_tls(&self) {
+        let mut command = Self::script("start");
+        command.args(["--fast", "--tls"]).arg(&self.folder);
+        run_ok(command).await;
+    }
+
+    /// Both, as those administer them who may do everything.
+    pub fn for_administrators(&self) -> Servers {
+        Servers { database_url: self.url("ADMIN_DATABASE_URL"), amqp_url: self.url("AMQP_URL") }
+    }
+
+    /// A certificate or a key, such as `ca.pem`.
+    pub fn certificate(&self, name: &str) -> String {
+        self.folder.join("tls").join(name).to_str().unwrap().to_owned()
+    }
+
+    /// `rabbitmqctl` for this RabbitMQ, as a shell has it.
+    pub fn rabbitmqctl(&self) -> String {
+        format!("{}/scripts/servers ctl {}", env!("CARGO_MANIFEST_DIR"), self.folder.display())
+    }
+
     /// Stops one cleanly.
     pub async fn stop(&self, server: Server) {
         let mut command = Self::script("stop");
@@ -83,7 +105,8 @@ impl PrivateServers {
         }
     }
 
-    fn url(&self, name: &str) -> String {
+    /// An address, as `scripts/servers` calls it.
+    pub fn url(&self, name: &str) -> String {
         let file = self.folder.join("env");
         let settings = std::fs::read_to_string(&file).expect("written by scripts/servers start");
         let prefix = format!("export {name}=");

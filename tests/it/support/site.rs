@@ -15,6 +15,8 @@ pub struct Site {
     pub database: TestDatabase,
     pub names: Names,
     pub settings: Vec<(String, String)>,
+    /// Those of the service alone, not of people at the command line.
+    pub service_settings: Vec<(String, String)>,
     _topology: DeletedOnDrop,
 }
 
@@ -26,7 +28,7 @@ impl Site {
         settings.push(("DATABASE_URL".to_owned(), database.url.clone()));
         settings.push(("AMQP_URL".to_owned(), servers.amqp_url.clone()));
         let topology = DeletedOnDrop { amqp_url: servers.amqp_url.clone(), names: names.clone() };
-        Self { servers, database, names, settings, _topology: topology }
+        Self { servers, database, names, settings, service_settings: Vec::new(), _topology: topology }
     }
 
     /// A place on the shared servers.
@@ -42,7 +44,7 @@ impl Site {
 
     /// Starts a service here, which may have to wait for its servers.
     pub async fn start_service(&self) -> Service {
-        Service::start(&self.settings).await
+        Service::start(&[self.settings.as_slice(), &self.service_settings].concat()).await
     }
 
     /// Runs another command of the binary here.

@@ -1,0 +1,76 @@
+//! Where RabbitMQ is, who may hear along on the way there, and the certificates for it.
+
+use std::io;
+
+use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
+use lapin::uri::{AMQPScheme, AMQPUri};
+
+use crate::config::{AmqpSettings, Secret, SettingsError, is_loopback, require};
+
+/// A certificate or key that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} {path}: {error}")]
+pub struct CertificateError {
+    name: &'static str,
+    path: String,
+    error: io::Error,
+}
+
+/// Checks the URLs and the files that they need, so that a mistake shows at once and not as a failure to connect.
+pub fn check(settings: &AmqpSettings) -> Result<(), SettingsError> {
+    for (name, url) in [("amqp.url", &settings.url), ("amqp.publish_url", settings.publishing_url())] {
+        let uri = parse(name, url)?;
+        let is_safe = uri.scheme == AMQPScheme::AMQPS || is_loopback(&uri.authority.host);
+        require(
+            name,
+            is_safe || settings.allow_plain_text,
+            "names another machine, and what is said there could be read and changed on the way: make it amqps:// (and \
+             set amqp.ca_file for an authority of your own), or set amqp.allow_plain_text = true where nobody else is on \
+             that network",
+        )?;
+    }
+    certificates(settings).map(|_| ()).map_err(|error| SettingsError::OutOfRange {
+        name: error.name,
+        reason: format!("{}: {}", error.path, error.error),
+    })
+}
+
+/// The virtual host in which everything is.
+pub fn vhost(settings: &AmqpSettings) -> Result<String, SettingsError> {
+    Ok(parse("amqp.url", &settings.url)?.vhost)
+}
+
+pub(super) fn parse(name: &'static str, url: &Secret) -> Result<AMQPUri, SettingsError> {
+    let text = url.expose();
+    let mut uri: AMQPUri = text.parse().map_err(|_| SettingsError::OutOfRange {
+        name,
+        reason: "is not an AMQP URL such as amqp://user:password@host:5672/%2f".to_owned(),
+    })?;
+    // The client takes an address in brackets for none, and would go to localhost.
+    if let Some(address) = bracketed(text) {
+        address.clone_into(&mut uri.authority.host);
+    }
+    Ok(uri)
+}
+
+/// The IPv6 address of a URL, where it has one.
+fn bracketed(url: &str) -> Option<&str> {
+    let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    Some(host.strip_prefix('[')?.split_once(']')?.0)
+}
+
+/// The certificates, as the files have them now: whoever renews them need not restart the service.
+pub(super) fn certificates(settings: &AmqpSettings) -> Result<OwnedTLSConfig, CertificateError> {
+    let read = |name, path: &String| {
+        let text = (!path.is_empty()).then(|| std::fs::read_to_string(path));
+        text.transpose().map_err(|error| CertificateError { name, path: path.clone(), error })
+    };
+    let cert_chain = read("amqp.ca_file", &settings.ca_file)?;
+    let certificate = read("amqp.cert_file", &settings.cert_file)?;
+    let key = read("amqp.key_file", &settings.key_file)?;
+    let identity = certificate
+        .zip(key)
+        .map(|(certificate, key)| OwnedIdentity::PKCS8 { pem: certificate.into(), key: key.into() });
+    Ok(OwnedTLSConfig { identity, cert_chain })
+}
