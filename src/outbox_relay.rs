@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::batch::{Event, Promised};
 use crate::config::OutboxSettings;
+use crate::fail_point;
 use crate::messaging::{Publication, Publisher, Stopped};
 use crate::metrics::Metrics;
 use crate::storage::outbox::{self, Waiting};
@@ -92,6 +93,7 @@ impl Relay {
         let mut keys = Vec::new();
         while published.recv_many(&mut keys, PUBLISHED_WAITING_MAX).await > 0 {
             let rows: Vec<i64> = keys.drain(..).flatten().collect();
+            fail_point::reach("before-outbox-delete");
             self.forget(&rows, stop).await;
         }
     }

@@ -19,6 +19,7 @@ use crate::domain::{
     Books, Changes, Command, Decision, Item, Items, Known, Request, Reservation, State, decide, lapse,
     time_of,
 };
+use crate::fail_point;
 use crate::metrics::{Metrics, Step};
 use crate::storage::outbox::Leaving;
 use crate::storage::outcome::Record;
@@ -108,10 +109,13 @@ impl Bookkeeper {
         let events: Vec<Event> = events.collect();
         watch.lap(Step::Decide);
         persist_changes(transaction.connection()?, &books.into_changes()).await?;
+        fail_point::reach("inside-transaction");
         persist_outcomes(transaction.connection()?, &requests, &answered).await?;
         let promised = self.persist_events(transaction.connection()?, events).await?;
         watch.lap(Step::Persist);
+        fail_point::reach("before-commit");
         transaction.commit().await?;
+        fail_point::reach("after-commit");
         watch.lap(Step::Commit);
         self.searched.note(&short, now);
         self.metrics.batch(batch.len());

@@ -21,6 +21,7 @@ use super::connection::{close, lost};
 use super::properties::{of_answer, short};
 use crate::batch::{Event, Reply};
 use crate::contract::{Answer, Causation};
+use crate::fail_point;
 
 /// Publications of so many jobs go out together, to await their confirms at once.
 const JOBS_AT_ONCE: usize = 64;
@@ -186,6 +187,7 @@ impl PublisherTask {
             let publications = self.in_hand.iter().flat_map(|job| &job.publications);
             let publishing = publish_all(&channel, publications);
             timeout(limit, publishing).await.map_err(|_| SessionError::TimedOut(limit))??;
+            fail_point::reach("after-confirm");
             for job in self.in_hand.drain(..) {
                 // Whoever does not wait for it does not want to know.
                 let _ = job.done.send(());
@@ -200,6 +202,7 @@ async fn publish_all(
     publications: impl Iterator<Item = &Publication>,
 ) -> Result<(), SessionError> {
     let confirms = all_in_order(publications.map(|publication| publish(channel, publication))).await?;
+    fail_point::reach("after-publish");
     for confirmation in all_in_order(confirms.into_iter()).await? {
         match confirmation {
             // A return may come with the confirm of another message; only dead letters are mandatory, so it
