@@ -45,6 +45,13 @@ impl Site {
         Service::start(&self.settings).await
     }
 
+    /// The same with settings that no other process here has, such as `FAILPOINTS`.
+    pub async fn start_service_with(&self, settings: &[(&str, &str)]) -> Service {
+        let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings: Vec<(String, String)> = self.settings.iter().cloned().chain(own).collect();
+        Service::start(&settings).await
+    }
+
     /// Runs another command of the binary here.
     pub async fn inventory(&self, arguments: &[&str]) -> Ended {
         run(self.command(arguments)).await
