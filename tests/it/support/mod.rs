@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "two test programs share this, and neither uses all of it")]
 
+pub mod author;
 pub mod books;
 pub mod client;
 pub mod clock;
@@ -11,7 +12,9 @@ pub mod crowd;
 pub mod database;
 pub mod deployment;
 pub mod dialogue;
+pub mod dice;
 pub mod harness;
+pub mod history;
 pub mod http;
 pub mod inbox;
 pub mod message;

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
+use uuid::Uuid;
+
 use super::database::TestDatabase;
+use super::harness::file;
 use super::names::{DeletedOnDrop, Names};
 use super::process::{Ended, inventory_with, run};
 use super::servers::Servers;
@@ -50,6 +53,16 @@ impl Site {
         let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings: Vec<(String, String)> = self.settings.iter().cloned().chain(own).collect();
         Service::start(&settings).await
+    }
+
+    /// Counts products.
+    pub async fn count(&self, lines: &[(Uuid, u64)]) {
+        let lines: Vec<String> =
+            lines.iter().map(|(product, quantity)| format!("{product},{quantity}\n")).collect();
+        let path = file("stock.csv", &format!("product_id,quantity\n{}", lines.concat()));
+        let ended = self.inventory(&["stock", "import", path.to_str().unwrap()]).await;
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
     }
 
     /// Runs another command of the binary here.
