@@ -9,6 +9,8 @@ mod kit;
 #[path = "../it/support/mod.rs"]
 mod support;
 
+mod checker;
 mod fail_points;
 mod lost_reply;
 mod proxy;
+mod storm;
