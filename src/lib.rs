@@ -10,7 +10,7 @@
 //!
 //! Imports run downward in this list: [`cli`] → [`service`], [`provision`] → [`http`], [`messaging`], [`outbox_relay`],
 //! [`retention`] → [`batch`], [`query`] → [`storage`] → [`contract`] → [`domain`]; [`config`], [`metrics`],
-//! [`shutdown`] and [`telemetry`] serve all.
+//! [`shutdown`] and [`telemetry`] serve all, and so do the fail points, which only tests have.
 
 pub mod batch;
 pub mod cli;
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod domain;
+mod fail_point;
 pub mod http;
 pub mod messaging;
 pub mod metrics;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::batch::{Event, Promised};
 use crate::config::OutboxSettings;
+use crate::fail_point;
 use crate::messaging::{Publication, Publisher, Stopped};
 use crate::metrics::Metrics;
 use crate::storage::outbox::{self, Waiting};
@@ -116,6 +117,7 @@ impl Relay {
             if rows.is_empty() {
                 continue;
             }
+            fail_point::reach("before-outbox-delete");
             self.forget(&rows, stop).await;
             stop.run_until_cancelled(tokio::time::sleep(FORGET_PAUSE)).await;
         }

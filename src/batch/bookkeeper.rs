@@ -19,6 +19,7 @@ use crate::domain::{
     Books, Changes, Command, Decision, Item, Items, Known, Request, Reservation, State, decide, lapse,
     time_of,
 };
+use crate::fail_point;
 use crate::metrics::{Metrics, Step};
 use crate::storage::batch::{self, Entries, Keys, Locked};
 use crate::storage::outcome::Record;
@@ -109,11 +110,14 @@ impl Bookkeeper {
         let events = accepted.iter().zip(&answered).flat_map(|(of, answered)| answered.events(&of.causation));
         let events: Vec<Event> = events.collect();
         watch.lap(Step::Decide);
+        fail_point::reach("inside-transaction");
         let records = records(&requests, &answered);
         let promised =
             self.persist(transaction.connection()?, &books.into_changes(), &records, events).await?;
         watch.lap(Step::Persist);
+        fail_point::reach("before-commit");
         transaction.commit().await?;
+        fail_point::reach("after-commit");
         watch.lap(Step::Commit);
         self.searched.note(&short, now);
         self.metrics.batch(accepted.len());

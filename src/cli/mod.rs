@@ -23,6 +23,7 @@ use args::{Command, ReservationCommand, ReservationState, StockCommand};
 use ledger::Form;
 
 use crate::config::Settings;
+use crate::fail_point;
 use crate::storage::ledger::Range;
 use crate::storage::reservation_view::Filter;
 
@@ -44,6 +45,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     if matches!(command, Command::Serve) {
         stacks::ensure_large()?;
     }
+    fail_point::arm();
     let settings = Settings::load(config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads())

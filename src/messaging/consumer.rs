@@ -17,6 +17,7 @@ use super::properties::{short, take_message};
 use super::settler::{Outlets, Settler};
 use crate::batch::Settlement;
 use crate::contract::Message;
+use crate::fail_point;
 
 /// Handles what a queue brings.
 pub trait Work: Send + Sync {
@@ -125,6 +126,7 @@ impl<W: Work> Consumer<W> {
                 continue;
             }
             let messages: Vec<Message> = deliveries.iter_mut().map(take_message).collect();
+            fail_point::reach("after-receive");
             let settlements = self.work.handle(&messages).await;
             settler.settle(deliveries.drain(..).zip(messages).zip(settlements)).await?;
         }

@@ -23,6 +23,7 @@ use super::connection::{close, lost};
 use super::properties::{of_answer, short};
 use crate::batch::{Event, Reply};
 use crate::contract::{Answer, Causation};
+use crate::fail_point;
 
 /// Jobs that may wait for their confirms at once.
 const JOBS_AT_ONCE: usize = 64;
@@ -207,6 +208,7 @@ impl PublisherTask {
                 biased;
                 Some(result) = confirming.next() => {
                     result.map_err(|_| SessionError::TimedOut(limit))??;
+                    fail_point::reach("after-confirm");
                     // Whoever does not wait for it does not want to know.
                     let _ = self.in_hand.pop_front().map(|job| job.done.send(()));
                 }
@@ -230,7 +232,9 @@ async fn publish_all(
     channel: &Channel,
     publications: &[Publication],
 ) -> Result<Vec<PublisherConfirm>, SessionError> {
-    Ok(all_in_order(publications.iter().map(|publication| publish(channel, publication))).await?)
+    let confirms = all_in_order(publications.iter().map(|publication| publish(channel, publication))).await?;
+    fail_point::reach("after-publish");
+    Ok(confirms)
 }
 
 /// Awaits every confirm: `wait_for_confirms` would not tell a nack from an ack.

@@ -15,6 +15,7 @@ use super::dead_letter::dead_letter;
 use super::{Publication, Publisher};
 use crate::batch::{Disposition, Settlement};
 use crate::contract::{Message, Problem};
+use crate::fail_point;
 use crate::metrics::Metrics;
 
 /// Pause before a message goes back to the queue that could not be handled.
@@ -78,6 +79,7 @@ impl<'a> Settler<'a> {
         if self.publish(sorted.letters).await {
             sorted.done.extend(sorted.buried);
         }
+        fail_point::reach("before-acknowledge");
         self.acknowledge(sorted.done, has_dead).await
     }
 

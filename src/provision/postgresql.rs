@@ -59,10 +59,11 @@ pub(super) async fn apply<'a>(
 ) -> Result<Vec<&'a Login>, ProvisionError> {
     let administrator = Database::for_operator(&settings.database)?;
     administrator.try_connect().await?;
-    let roles: Vec<String> = sqlx::query_scalar("SELECT rolname FROM pg_roles")
-        .fetch_all(administrator.pool())
-        .await
-        .map_err(StorageError::from)?;
+    let roles: Vec<String> = administrator
+        .using(async |connection| {
+            Ok(sqlx::query_scalar("SELECT rolname FROM pg_roles").fetch_all(connection).await?)
+        })
+        .await?;
     let existing: HashSet<String> = roles.into_iter().collect();
     execute(&administrator, before_tables(logins, Renewed::Given)).await?;
     let owner = Database::for_owner(&settings.database, logins.owner.user())?;
@@ -75,6 +76,10 @@ pub(super) async fn apply<'a>(
 
 /// Statements that are sent together are one transaction.
 async fn execute(database: &Database, sql: String) -> Result<(), StorageError> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(database.pool()).await?;
-    Ok(())
+    database
+        .using(async |connection| {
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+            Ok(())
+        })
+        .await
 }

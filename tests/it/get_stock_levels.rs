@@ -52,7 +52,7 @@ async fn what_is_asked_for_twice_is_told_twice() {
 async fn a_thousand_products() {
     let mut harness = Harness::start().await;
     let products: Vec<(Uuid, u64)> = (0..1000).map(|number| (Uuid::new_v4(), number % 2)).collect();
-    harness.count(&products).await;
+    harness.site().count(&products).await;
     let ids: Vec<Uuid> = products.iter().map(|(product, _)| *product).collect();
 
     let reply = harness.ask(Message::stock_levels(&ids)).await;

@@ -62,7 +62,7 @@ async fn an_outcome_stands_whatever_happened_since() {
     // Unavailable, and counted since.
     let early = Message::reserve(Uuid::new_v4(), &[(product, 3)]);
     let unavailable = harness.outcome_of(&early).await;
-    harness.count(&[(product, 50)]).await;
+    harness.site().count(&[(product, 50)]).await;
     assert_same(&unavailable, &harness.outcome_of(&early).await);
     harness.assert_level(product, 50, 0).await;
     harness.finish().await;

@@ -57,7 +57,7 @@ async fn imports_all_or_nothing_and_names_the_line() {
     let harness = Harness::start().await;
     let site = harness.site();
     let [known, new] = [Uuid::new_v4(), Uuid::new_v4()];
-    harness.count(&[(known, 3)]).await;
+    harness.site().count(&[(known, 3)]).await;
 
     for line in [
         format!("{new},-1"),

@@ -29,7 +29,7 @@ async fn a_body_of_1_mib() {
 async fn a_thousand_lines() {
     let mut harness = Harness::start().await;
     let products: Vec<(Uuid, u64)> = (0..1000).map(|_| (Uuid::new_v4(), 5)).collect();
-    harness.count(&products).await;
+    harness.site().count(&products).await;
     let lines: Vec<(Uuid, u64)> = products.iter().map(|(product, _)| (*product, 1)).collect();
 
     let event = harness.reserve(Uuid::new_v4(), &lines).await;

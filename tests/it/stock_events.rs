@@ -161,16 +161,16 @@ async fn people_who_count_are_told_of_as_well() {
 async fn an_import_tells_of_each_product_that_it_changes() {
     let mut harness = Harness::start().await;
     let [filled, emptied, same, new, absent] = [(); 5].map(|()| Uuid::new_v4());
-    harness.count(&[(filled, 0), (emptied, 4), (same, 4)]).await;
+    harness.site().count(&[(filled, 0), (emptied, 4), (same, 4)]).await;
     expect(&mut harness, emptied, 1, 4, None).await;
     expect(&mut harness, same, 1, 4, None).await;
 
-    harness.count(&[(filled, 8), (emptied, 0), (same, 5), (new, 2), (absent, 0)]).await;
+    harness.site().count(&[(filled, 8), (emptied, 0), (same, 5), (new, 2), (absent, 0)]).await;
     expect(&mut harness, filled, 1, 8, None).await;
     expect(&mut harness, emptied, 2, 0, None).await;
     expect(&mut harness, new, 1, 2, None).await;
     // Of two lines for a product the later stands; one that is refused tells nothing.
-    harness.count(&[(emptied, 3), (emptied, 0), (filled, 0), (filled, 1)]).await;
+    harness.site().count(&[(emptied, 3), (emptied, 0), (filled, 0), (filled, 1)]).await;
     let path = file("refused.csv", &format!("product_id,quantity\n{emptied},3\n{filled},-1\n"));
     let refused = harness.site().inventory(&["stock", "import", path.to_str().unwrap()]).await;
     std::fs::remove_file(path).unwrap();

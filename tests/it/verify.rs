@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::histories::commands::Author;
-use crate::histories::dice::Dice;
+use crate::support::author::{Author, Shop};
 use crate::support::books::findings;
 use crate::support::crowd::send_from_many;
+use crate::support::dice::Dice;
 use crate::support::process::{inventory_with, run_ok};
 use crate::support::{Harness, Message, Setup};
 
@@ -37,8 +37,8 @@ async fn the_books_balance_at_every_moment_while_commands_flow() {
     let setup = Setup::new().replicas(2).with("INVENTORY__EXPIRY__SWEEP_INTERVAL_MS", "50");
     let mut harness = setup.with("INVENTORY__BATCH__COMMANDS", "32").start().await;
     let products = harness.products([200; 8]).await;
-    let author = Author::new(Dice::seeded(), &products, &harness.client.replies.queue);
-    let commands = author.write(WAVE * WAVES);
+    let shop = Shop { products: products.to_vec(), baskets: Vec::new(), carts: 200 };
+    let commands = Author::new(Dice::seeded(), shop, &harness.client.replies.queue).write(WAVE * WAVES);
     let settings = harness.site().settings.clone();
     for (wave, product) in commands.chunks(WAVE).zip(products) {
         tokio::join!(flow(&mut harness, wave), look_on(&settings, product));

@@ -1,18 +1,14 @@
 //! Random histories of all commands, through the real service: several senders, two replicas, holds that lapse in
 //! between, people who count. Nobody knows what each command must come to, but what must hold afterwards.
 
-pub mod commands;
-pub mod dice;
-mod told;
-
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use self::commands::Author;
-use self::dice::Dice;
-use self::told::Told;
+use crate::support::author::{Author, Shop};
 use crate::support::crowd::send_from_many;
+use crate::support::dice::Dice;
+use crate::support::history::History;
 use crate::support::process::{inventory, run_ok};
 use crate::support::{Harness, Message, Received, Setup, eventually};
 
@@ -21,6 +17,9 @@ const COMMANDS: usize = 2000;
 
 /// Commands that come at once. Short holds lapse before the next.
 const WAVE: usize = 500;
+
+/// Carts that come again and again.
+const CARTS: usize = 200;
 
 /// Units on hand at the beginning, of each product.
 const ON_HAND: u64 = 90;
@@ -93,25 +92,22 @@ async fn held_by_the_books(harness: &Harness, product: Uuid) -> u64 {
     u64::try_from(harness.site().database.number(&sql).await).unwrap()
 }
 
-/// Demands that the stock is what everybody was told.
-async fn assert_stock(harness: &mut Harness, products: &[Uuid], told: &Told) {
-    let reservations = held_by_reservations(harness, &told.reservations()).await;
+/// Demands that the stock is what reservations say of themselves.
+async fn assert_stock(harness: &mut Harness, products: &[Uuid], reservations: &HashSet<String>) {
+    let reservations = held_by_reservations(harness, reservations).await;
     let (held, consumed) = (sum(&reservations, "held"), sum(&reservations, "consumed"));
     let units = |of: &Units, product: Uuid| of.get(&product.to_string()).copied().unwrap_or_default();
     for product in products.iter().copied() {
         let level = harness.level(product).await;
         assert_eq!(level.reserved, units(&held, product), "what reservations say they hold of {product}");
         assert_eq!(level.reserved, held_by_the_books(harness, product).await, "of {product}");
-        let left = units(&told.consumed, product);
-        assert_eq!(left, units(&consumed, product), "what reservations say has left of {product}");
+        let left = units(&consumed, product);
         assert_eq!(level.available + level.reserved + left, ON_HAND + CAME_IN, "units of {product}");
-        told.assert_versions(harness, product, level.available).await;
     }
 }
 
 /// Demands that the history has something of everything: one where nothing succeeds would prove nothing.
-fn assert_is_rich(replies: &[Received]) {
-    let tally = told::tally(replies);
+fn assert_is_rich(tally: &BTreeMap<String, usize>) {
     eprintln!("{tally:#?}");
     for common in [
         "InventoryReserved",
@@ -135,19 +131,39 @@ async fn whatever_comes_the_books_and_what_was_told_agree() {
     let setup = setup.with("INVENTORY__BATCH__COMMANDS", "32");
     let mut harness = setup.with("INVENTORY__AMQP__COMMANDS_PREFETCH", "64").start().await;
     let products = harness.products([ON_HAND; 8]).await;
-    let author = Author::new(Dice::seeded(), &products, &harness.client.replies.queue);
-    let commands = author.write(COMMANDS);
+    let shop = Shop { products: products.to_vec(), baskets: Vec::new(), carts: CARTS };
+    let commands = Author::new(Dice::seeded(), shop, &harness.client.replies.queue).write(COMMANDS);
     let counting = tokio::spawn(count_while_selling(harness.site().settings.clone(), products));
     let replies = send_in_waves(&mut harness, &commands).await;
     counting.await.unwrap();
+    let copies = times(commands.iter().map(|command| command.id().to_owned()));
+    assert_eq!(times(replies.iter().map(|reply| reply.causation_id().unwrap())), copies);
 
-    assert_is_rich(&replies);
-    let distinct: HashSet<&str> = commands.iter().map(Message::id).collect();
-    harness.until_all_are_decided(distinct.len()).await;
-    let told = Told::hear(&mut harness).await;
-    told.assert_one_outcome_each(&commands, &replies);
-    told.assert_every_fact_is_told(&harness).await;
-    assert_stock(&mut harness, &products, &told).await;
+    harness.until_all_are_decided(copies.len()).await;
+    let mut history = History::default();
+    for command in &commands {
+        history.sends(command);
+    }
+    for reply in &replies {
+        history.hears_reply(reply);
+    }
+    let client = &mut harness.client;
+    for inbox in [&mut client.events, &mut client.movements, &mut client.stock] {
+        for event in inbox.rest().await {
+            history.hears_event(&event);
+        }
+    }
+    assert_eq!(history.violations(&harness.site().database).await, Vec::<String>::new());
+    assert_is_rich(&history.tally.outcomes);
+    assert_stock(&mut harness, &products, &history.reservations()).await;
     harness.assert_quiet_log();
     harness.finish().await;
+}
+
+fn times(ids: impl Iterator<Item = String>) -> HashMap<String, usize> {
+    let mut times = HashMap::new();
+    for id in ids {
+        *times.entry(id).or_default() += 1;
+    }
+    times
 }

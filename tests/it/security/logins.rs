@@ -73,7 +73,7 @@ impl<'a> Logins<'a> {
 }
 
 fn provision(servers: &PrivateServers, site: &Site, arguments: &[&str]) -> Command {
-    let ctl = servers.rabbitmqctl();
+    let ctl = servers.rabbitmqctl_command();
     site.command(&[&["provision", "--rabbitmqctl", &ctl], &TEAMS[..], arguments].concat())
 }
 

@@ -105,12 +105,14 @@ impl Client {
 
     /// Takes a message out of a queue, as soon as there is one.
     pub async fn get(&self, queue: &str, awaited: &str) -> Received {
-        eventually_some(awaited, async || {
-            let options = BasicGetOptions { no_ack: true };
-            let message = self.channel.basic_get(queue.into(), options).await.unwrap();
-            message.map(|message| Received::from(message.delivery))
-        })
-        .await
+        eventually_some(awaited, async || self.try_get(queue).await).await
+    }
+
+    /// Takes a message out of a queue, where there is one.
+    pub async fn try_get(&self, queue: &str) -> Option<Received> {
+        let options = BasicGetOptions { no_ack: true };
+        let message = self.channel.basic_get(queue.into(), options).await.unwrap();
+        message.map(|message| Received::from(message.delivery))
     }
 
     /// Messages that wait in a queue.
@@ -123,10 +125,15 @@ impl Client {
 
 /// Declares a queue for what reserves come to that outlives this connection, and the broker.
 pub async fn declare_durable_events(amqp_url: &str, names: &Names, queue: &str) {
+    declare_durable(amqp_url, names, queue, &OUTCOMES).await;
+}
+
+/// The same for events with these keys; without any, for replies.
+pub async fn declare_durable(amqp_url: &str, names: &Names, queue: &str, keys: &[&str]) {
     let (_connection, channel) = connect(amqp_url).await;
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
     channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
-    subscribe(&channel, queue, names, &OUTCOMES).await;
+    subscribe(&channel, queue, names, keys).await;
 }
 
 /// A connection, and a channel that confirms.

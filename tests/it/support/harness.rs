@@ -112,18 +112,8 @@ impl Harness {
         let mut products = on_hand.map(|_| Uuid::new_v4());
         products.sort();
         let lines: Vec<(Uuid, u64)> = products.into_iter().zip(on_hand).collect();
-        self.count(&lines).await;
+        self.site().count(&lines).await;
         products
-    }
-
-    /// Counts products.
-    pub async fn count(&self, lines: &[(Uuid, u64)]) {
-        let lines: Vec<String> =
-            lines.iter().map(|(product, quantity)| format!("{product},{quantity}\n")).collect();
-        let path = file("stock.csv", &format!("product_id,quantity\n{}", lines.concat()));
-        let ended = self.site().inventory(&["stock", "import", path.to_str().unwrap()]).await;
-        std::fs::remove_file(path).unwrap();
-        assert_eq!(ended.code, Some(0), "{ended:?}");
     }
 
     /// Waits until every event that was promised is published.

@@ -40,9 +40,11 @@ pub async fn run_ok(command: Command) -> String {
     ended.stdout
 }
 
-/// The binary under test, without any setting of the machine that the tests run on.
+/// The binary under test, without any setting of the machine that the tests run on. `BINARY_UNDER_TEST` names another
+/// than the one that was built with the tests, such as that of a release.
 pub fn inventory() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_inventory"));
+    let built = || env!("CARGO_BIN_EXE_inventory").into();
+    let mut command = Command::new(std::env::var_os("BINARY_UNDER_TEST").unwrap_or_else(built));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("INVENTORY__") {
             command.env_remove(name);

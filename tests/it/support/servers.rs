@@ -85,13 +85,47 @@ impl PrivateServers {
     }
 
     /// `rabbitmqctl` for this RabbitMQ, as a shell has it.
-    pub fn rabbitmqctl(&self) -> String {
+    pub fn rabbitmqctl_command(&self) -> String {
         format!("{}/scripts/servers ctl {}", env!("CARGO_MANIFEST_DIR"), self.folder.display())
+    }
+
+    /// Starts both at once.
+    pub async fn start_all(&self) -> Servers {
+        let mut command = Self::script("start");
+        command.arg("--fast").arg(&self.folder);
+        run_ok(command).await;
+        Servers { database_url: self.url("DATABASE_URL"), amqp_url: self.url("AMQP_URL") }
     }
 
     /// Stops one cleanly.
     pub async fn stop(&self, server: Server) {
-        let mut command = Self::script("stop");
+        self.run("stop", server).await;
+    }
+
+    /// Ends all of its processes with SIGKILL, as a power cut would. The data stay.
+    pub async fn kill(&self, server: Server) {
+        self.run("kill", server).await;
+    }
+
+    /// Lets all of its processes stand still (SIGSTOP): its connections stay, and nothing answers.
+    pub async fn pause(&self, server: Server) {
+        self.run("pause", server).await;
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub async fn resume(&self, server: Server) {
+        self.run("resume", server).await;
+    }
+
+    /// Runs `rabbitmqctl` for its RabbitMQ; gives what it says.
+    pub async fn rabbitmqctl(&self, arguments: &[&str]) -> String {
+        let mut command = Self::script("ctl");
+        command.arg(&self.folder).args(arguments);
+        run_ok(command).await
+    }
+
+    async fn run(&self, action: &str, server: Server) {
+        let mut command = Self::script(action);
         command.arg(&self.folder).arg(server.name());
         run_ok(command).await;
     }

@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
 use super::process::inventory;
@@ -88,8 +89,32 @@ impl Service {
 
     /// Asks it to end.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
-        assert!(sent.success(), "the service has ended before it was asked to");
+        self.signal(Signal::TERM);
+    }
+
+    /// Lets it stand still, as a debugger or a machine without memory would.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let sent = kill_process(Pid::from_child(&self.child), signal);
+        sent.expect("the service has ended before it was sent a signal");
+    }
+
+    /// Waits until it stands still, at a fail point (`FAILPOINTS`) or after a pause.
+    pub async fn until_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        eventually("that the service stands still", async || {
+            let stat = std::fs::read_to_string(&stat).expect("the service has ended");
+            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+        })
+        .await;
     }
 
     /// Ends it as a power cut would.

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
+use uuid::Uuid;
+
 use super::database::TestDatabase;
+use super::harness::file;
 use super::names::{DeletedOnDrop, Names};
 use super::process::{Ended, inventory_with, run};
 use super::servers::Servers;
@@ -45,6 +48,23 @@ impl Site {
     /// Starts a service here, which may have to wait for its servers.
     pub async fn start_service(&self) -> Service {
         Service::start(&[self.settings.as_slice(), &self.service_settings].concat()).await
+    }
+
+    /// The same with settings that no other process here has, such as `FAILPOINTS`.
+    pub async fn start_service_with(&self, settings: &[(&str, &str)]) -> Service {
+        let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings: Vec<(String, String)> = self.settings.iter().cloned().chain(own).collect();
+        Service::start(&settings).await
+    }
+
+    /// Counts products.
+    pub async fn count(&self, lines: &[(Uuid, u64)]) {
+        let lines: Vec<String> =
+            lines.iter().map(|(product, quantity)| format!("{product},{quantity}\n")).collect();
+        let path = file("stock.csv", &format!("product_id,quantity\n{}", lines.concat()));
+        let ended = self.inventory(&["stock", "import", path.to_str().unwrap()]).await;
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
     }
 
     /// Runs another command of the binary here.

@@ -67,7 +67,7 @@ impl History {
     }
 
     async fn count(&mut self) {
-        self.harness.count(&self.lines(&PRODUCTS)).await;
+        self.harness.site().count(&self.lines(&PRODUCTS)).await;
         self.harness.site().told(&["stock", "adjust", self.id("a"), "-3"]).await;
     }
 

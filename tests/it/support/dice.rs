@@ -3,7 +3,16 @@
 use uuid::Uuid;
 
 /// The variable that repeats a history.
-const SEED: &str = "INVENTORY_TEST_SEED";
+pub const SEED: &str = "INVENTORY_TEST_SEED";
+
+/// The seed that is asked for, or else a new one.
+pub fn seed() -> u64 {
+    let asked = std::env::var(SEED).ok();
+    asked.map_or_else(
+        || Uuid::new_v4().as_u64_pair().1,
+        |seed| seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed}: {error}")),
+    )
+}
 
 /// Dice that fall the same way for the same seed (`SplitMix64`).
 #[derive(Debug)]
@@ -12,13 +21,19 @@ pub struct Dice(u64);
 impl Dice {
     /// With the seed that is asked for, or else a new one; says which, where the test fails.
     pub fn seeded() -> Self {
-        let asked = std::env::var(SEED).ok();
-        let seed = asked.map_or_else(
-            || Uuid::new_v4().as_u64_pair().1,
-            |seed| seed.parse().unwrap_or_else(|error| panic!("{SEED}={seed}: {error}")),
-        );
+        let seed = seed();
         eprintln!("{SEED}={seed} repeats the commands of this history");
+        Self::of(seed)
+    }
+
+    /// With this seed.
+    pub fn of(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// Other dice, which fall their own way.
+    pub fn others(&mut self) -> Self {
+        Self(self.next())
     }
 
     fn next(&mut self) -> u64 {

@@ -1,0 +1,79 @@
+//! Subscribers as they should be: what they have not acknowledged comes again.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::Connection;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use tokio::time::{sleep, timeout};
+
+use super::load::SharedHistory;
+use crate::support::Received;
+use crate::support::client::try_connect;
+use crate::support::history::History;
+
+/// Unacknowledged messages at once.
+const PREFETCH: u16 = 500;
+
+/// Longest silence before a listener looks whether its connection is still there.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// Pause before a listener connects anew.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Hears what comes to a queue, for as long as it is let.
+pub async fn listen(url: String, queue: String, history: SharedHistory, hear: fn(&mut History, &Received)) {
+    loop {
+        if let Ok(Ok((connection, channel))) = timeout(SILENCE, try_connect(&url)).await {
+            // Where it fails the connection is gone, and the next one is tried.
+            let _ = consume(&connection, &channel, &queue, &history, hear).await;
+            let _ = timeout(PAUSE, connection.close(200, "lost".into())).await;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn consume(
+    connection: &Connection,
+    channel: &lapin::Channel,
+    queue: &str,
+    history: &SharedHistory,
+    hear: fn(&mut History, &Received),
+) -> lapin::Result<()> {
+    let opening = async {
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let options = BasicConsumeOptions::default();
+        channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
+    };
+    let Ok(consumer) = timeout(SILENCE, opening).await else { return Ok(()) };
+    let mut arriving = consumer?.ready_chunks(PREFETCH.into());
+    while connection.status().connected() {
+        match timeout(SILENCE, arriving.next()).await {
+            Ok(Some(arrived)) => {
+                let arrived: Vec<Delivery> = arrived.into_iter().collect::<lapin::Result<_>>()?;
+                take(arrived, history, hear).await?;
+            }
+            Ok(None) => return Ok(()),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn take(
+    arrived: Vec<Delivery>,
+    history: &SharedHistory,
+    hear: fn(&mut History, &Received),
+) -> lapin::Result<()> {
+    let mut last = None;
+    for delivery in arrived {
+        last = Some(delivery.acker.clone());
+        hear(&mut history.lock(), &delivery.into());
+    }
+    if let Some(last) = last {
+        last.ack(BasicAckOptions { multiple: true }).await?;
+    }
+    Ok(())
+}
