@@ -21,6 +21,7 @@ pub mod message;
 pub mod names;
 pub mod process;
 pub mod received;
+pub mod scale;
 pub mod servers;
 pub mod service;
 pub mod site;
