@@ -52,10 +52,8 @@ pub async fn are_demanded_by_rabbitmq(site: &Site) {
         let mut settings = [site.settings.as_slice(), &site.service_settings].concat();
         settings.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let service = Service::start(&settings).await;
-        service.logged("waiting for RabbitMQ connection=\"commands\"").await;
-        let log = service.log();
-        let is_told = |line: &str| line.contains("connection=\"commands\"") && line.contains(reason);
-        assert!(log.lines().any(is_told), "{reason} is not in {log}");
+        // By whichever connection: RabbitMQ closes after its alert, and a reset may overtake that.
+        service.logged(reason).await;
         assert_eq!(service.readyz().await.0, 503);
     }
 }
