@@ -150,7 +150,8 @@ impl Relay {
 
     async fn publish_in_order(&self) -> Result<InOrder, RelayError> {
         let mut transaction = self.database.begin().await?;
-        let Some(next) = outbox::next_in_order(transaction.connection()?).await? else {
+        let next = outbox::next_in_order(transaction.connection()?);
+        let Some(next) = self.database.in_time(next).await? else {
             transaction.rollback().await?;
             return Ok(InOrder::Another);
         };
@@ -160,8 +161,12 @@ impl Relay {
         }
         let sorted = sort(next);
         self.publish(&sorted.events).await?;
-        self.finish(transaction.connection()?, &sorted).await?;
-        transaction.commit().await?;
+        // However long the broker took.
+        let finishing = async {
+            self.finish(transaction.connection()?, &sorted).await?;
+            transaction.commit().await
+        };
+        self.database.in_time(finishing).await?;
         Ok(InOrder::More)
     }
 

@@ -1,5 +1,6 @@
 //! Connections with deadlines.
 
+use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -88,7 +89,8 @@ impl Database {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         let mut lease = self.connections.lease().await?;
-        match work(lease.connection()?).await {
+        let connection = lease.connection()?;
+        match self.in_time(work(connection)).await {
             Ok(done) => {
                 lease.keep();
                 Ok(done)
@@ -102,16 +104,19 @@ impl Database {
         self.connections.lease().await
     }
 
-    /// Longest transaction as seen from here.
-    #[must_use]
-    pub fn transaction_timeout(&self) -> Duration {
-        self.transaction_timeout
+    /// Gives up what takes longer than a transaction may: a server that has gone without a word never answers.
+    pub async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let deadline = self.transaction_timeout;
+        tokio::time::timeout(deadline, work).await.unwrap_or(Err(StorageError::Deadline(deadline)))
     }
 
     /// Begins a transaction (READ COMMITTED, so that each statement sees what was committed before it).
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
         let lease = self.connections.lease().await?;
-        Transaction::begin(lease).await.map_err(|error| self.doubted(error))
+        self.in_time(Transaction::begin(lease)).await.map_err(|error| self.doubted(error))
     }
 
     /// Whether the database answers.
