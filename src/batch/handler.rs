@@ -11,7 +11,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::answered::Answered;
 use super::intake::{Accepted, Rejected, message_type, take_in, weight};
-use super::{Bookkeeper, Disposition, Reply, Settlement};
+use super::{Bookkeeper, Disposition, Reply, Settlement, Standstill};
 use crate::config::BatchSettings;
 use crate::contract::{Limits, Message, ReplyToPolicy};
 use crate::metrics::{Metrics, Step};
@@ -34,6 +34,8 @@ pub struct Handler {
     pub metrics: Arc<Metrics>,
     /// Ends the waiting for a database that is away.
     pub stop: CancellationToken,
+    /// Why commands cannot be handled now.
+    pub standstill: Standstill,
 }
 
 impl Handler {
@@ -86,6 +88,12 @@ impl Handler {
 
     /// Tries until it is committed, fails for a reason of its own, or the service stops.
     async fn persevere(&self, part: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
+        let result = self.try_again_and_again(part).await;
+        self.standstill.end();
+        result
+    }
+
+    async fn try_again_and_again(&self, part: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
         let mut pauses = pauses();
         let (mut races, mut deadlines) = (0, 0);
         loop {
@@ -103,6 +111,7 @@ impl Handler {
                 Err(error) if error.is_away() => {
                     deadlines += u32::from(matches!(error, StorageError::Deadline(_)));
                     warn!(%error, "waiting for the database");
+                    self.standstill.begin(&error);
                     self.metrics.retried("database_away");
                     let pause = pauses.next().unwrap_or(PAUSE_MAX);
                     if self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {

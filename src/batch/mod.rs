@@ -12,6 +12,7 @@ mod intake;
 mod promised;
 mod searched;
 mod settlement;
+mod standstill;
 
 pub use bookkeeper::Bookkeeper;
 pub use expiry::Expiry;
@@ -19,3 +20,4 @@ pub use handler::Handler;
 pub use promised::{Event, Promised};
 pub use searched::Searched;
 pub use settlement::{Disposition, Reply, Settlement};
+pub use standstill::Standstill;

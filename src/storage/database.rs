@@ -119,11 +119,15 @@ impl Database {
         self.in_time(Transaction::begin(lease)).await.map_err(|error| self.doubted(error))
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and can be written to: a standby answers, too.
     pub async fn ping(&self) -> Result<(), StorageError> {
-        let ping = self.using(async |connection| Ok(sqlx::query("SELECT 1").execute(connection).await?));
+        let ping = self.using(async |connection| {
+            let sql = "SELECT current_setting('transaction_read_only')::boolean";
+            let is_read_only: bool = sqlx::query_scalar(sql).fetch_one(connection).await?;
+            if is_read_only { Err(StorageError::ReadOnly) } else { Ok(()) }
+        });
         match tokio::time::timeout(PING_MAX, ping).await {
-            Ok(answer) => answer.map(|_| ()),
+            Ok(answer) => answer,
             Err(_) => Err(StorageError::Deadline(PING_MAX)),
         }
     }

@@ -8,6 +8,9 @@ pub enum StorageError {
     /// The database cannot be used now: away, starting, shutting down, read-only, full. Try again later.
     #[error("the database cannot be used now: {0}")]
     Away(#[source] sqlx::Error),
+    /// A standby, or a primary that is failing over. Try again later.
+    #[error("the database cannot be used now: it is read-only")]
+    ReadOnly,
     /// No answer within the deadline of this side; the connection was closed. Try again later.
     #[error("the database did not answer within {0:?}")]
     Deadline(std::time::Duration),
@@ -35,7 +38,7 @@ impl StorageError {
     /// Whether the same may succeed later without anybody's doing.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Away(_) | Self::Deadline(_))
+        matches!(self, Self::Away(_) | Self::ReadOnly | Self::Deadline(_))
     }
 
     /// Whether the same is worth trying again at once.
