@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::batch::{Bookkeeper, Expiry, Handler, Searched, Standstill};
+use crate::batch::{Bookkeeper, Expiry, Handler, KnownObstacles, Resting, Searched, Standstill};
 use crate::config::{Settings, SettingsError};
 use crate::contract::ReplyToPolicy;
 use crate::http::{self, Health};
@@ -248,6 +248,8 @@ impl Workshop<'_> {
             default_hold_seconds: expiry.default_hold(),
             metrics: Arc::clone(&self.metrics),
             stop: self.soft.clone(),
+            obstacles: KnownObstacles::default(),
+            resting: Resting::default(),
             standstill: self.standstill.clone(),
         };
         self.consumer(link, amqp.commands.clone(), amqp.commands_prefetch, batch.commands, handler)

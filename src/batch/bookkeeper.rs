@@ -25,7 +25,7 @@ use crate::storage::outcome::Record;
 use crate::storage::{Database, StorageError, Transaction, lapsing, outbox, reservation};
 
 /// Lines of lapsed holds that are taken into a transaction together.
-const LAPSED_LINES: u32 = 4096;
+pub(super) const LAPSED_LINES: u32 = 4096;
 
 /// Lapsed holds that are given back in one transaction.
 pub(super) const LAPSED_AT_ONCE: u32 = 256;
@@ -215,7 +215,7 @@ pub(super) async fn open(
     Ok(Opened { books: Books::open(levels, reservations, outcomes), known, now: at })
 }
 
-fn reservations_and_carts(requests: &[&Request], lapsed: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
+pub(super) fn reservations_and_carts(requests: &[&Request], lapsed: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
     let mut ids: BTreeSet<Uuid> = lapsed.iter().copied().collect();
     let mut carts = BTreeSet::new();
     for request in requests {
