@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -179,7 +179,9 @@ impl Relay {
                 warn!(%error, "the outbox cannot be looked at");
                 continue;
             }
-            while !stop.is_cancelled() {
+            let measured_at = Instant::now();
+            // While much is left it is measured again meanwhile.
+            while !stop.is_cancelled() && measured_at.elapsed() < interval.period() {
                 match self.adopt_orphans().await {
                     Ok(0) => break,
                     Ok(events) => info!(events, "published events that had been left in the outbox"),
