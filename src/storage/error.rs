@@ -29,6 +29,16 @@ pub enum StorageError {
     /// The schema is not the one that this program works with.
     #[error("{0}")]
     Schema(String),
+    /// A step to the schema failed, and was undone.
+    #[error(
+        "migration {version} failed, and nothing of it is done: {error}. Remove what is in its way, and start again"
+    )]
+    Migration {
+        /// Which.
+        version: i64,
+        /// Why.
+        error: sqlx::Error,
+    },
     /// Anything else: a fault of this program, or of its rights.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),
