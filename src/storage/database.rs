@@ -110,7 +110,10 @@ impl Database {
         work: impl Future<Output = Result<T, StorageError>>,
     ) -> Result<T, StorageError> {
         let deadline = self.transaction_timeout;
-        tokio::time::timeout(deadline, work).await.unwrap_or(Err(StorageError::Deadline(deadline)))
+        match tokio::time::timeout(deadline, work).await {
+            Ok(done) => done,
+            Err(_) => Err(self.doubted(StorageError::Deadline(deadline))),
+        }
     }
 
     /// Begins a transaction (READ COMMITTED, so that each statement sees what was committed before it).
