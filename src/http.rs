@@ -11,6 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::batch::Standstill;
 use crate::metrics::Metrics;
 use crate::storage::Database;
 
@@ -27,6 +28,8 @@ pub struct Health {
     pub database: Database,
     /// Whether the schema is up to date.
     pub schema: Arc<AtomicBool>,
+    /// Why commands cannot be handled now.
+    pub standstill: Standstill,
     /// Connections to RabbitMQ by name, and whether they are made.
     pub links: Vec<(&'static str, Arc<AtomicBool>)>,
     /// Whether the service is about to end.
@@ -52,6 +55,8 @@ async fn readyz(State(health): State<Health>) -> Response {
         missing.push(format!("PostgreSQL: {error}"));
     } else if !health.schema.load(Ordering::Relaxed) {
         missing.push("PostgreSQL: the schema is not up to date yet".to_owned());
+    } else if let Some(reason) = health.standstill.reason() {
+        missing.push(format!("PostgreSQL: {reason}"));
     }
     for (name, is_up) in &health.links {
         if !is_up.load(Ordering::Relaxed) {

@@ -19,6 +19,7 @@ pub struct Metrics {
     batch_commands: Histogram,
     batch_steps: Family<StepLabels, Histogram, fn() -> Histogram>,
     transactions_retried: Family<ReasonLabels, Counter>,
+    commands_waiting: Gauge,
     outbox_backlog: Gauge,
     outbox_oldest_seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
     events_published: Counter,
@@ -78,6 +79,7 @@ impl Default for Metrics {
             batch_commands: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             batch_steps: Family::new_with_constructor(seconds_histogram as fn() -> Histogram),
             transactions_retried: Family::default(),
+            commands_waiting: Gauge::default(),
             outbox_backlog: Gauge::default(),
             outbox_oldest_seconds: Gauge::default(),
             events_published: Counter::default(),
@@ -112,6 +114,11 @@ impl Metrics {
             "transactions_retried",
             "Transactions tried again, by reason",
             self.transactions_retried.clone(),
+        );
+        registry.register(
+            "commands_waiting",
+            "Commands that wait because somebody else has locked what they need, or because they take too long",
+            self.commands_waiting.clone(),
         );
         registry.register(
             "outbox_backlog_events",
@@ -174,6 +181,11 @@ impl Metrics {
     /// A transaction has to be tried again.
     pub fn retried(&self, reason: &'static str) {
         self.transactions_retried.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// So many commands wait for a lock, or because they take too long.
+    pub fn waiting(&self, commands: usize) {
+        self.commands_waiting.set(i64::try_from(commands).unwrap_or(i64::MAX));
     }
 
     /// So much waits in the outbox.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -150,7 +150,8 @@ impl Relay {
 
     async fn publish_in_order(&self) -> Result<InOrder, RelayError> {
         let mut transaction = self.database.begin().await?;
-        let Some(next) = outbox::next_in_order(transaction.connection()?).await? else {
+        let next = outbox::next_in_order(transaction.connection()?);
+        let Some(next) = self.database.in_time(next).await? else {
             transaction.rollback().await?;
             return Ok(InOrder::Another);
         };
@@ -160,8 +161,12 @@ impl Relay {
         }
         let sorted = sort(next);
         self.publish(&sorted.events).await?;
-        self.finish(transaction.connection()?, &sorted).await?;
-        transaction.commit().await?;
+        // However long the broker took.
+        let finishing = async {
+            self.finish(transaction.connection()?, &sorted).await?;
+            transaction.commit().await
+        };
+        self.database.in_time(finishing).await?;
         Ok(InOrder::More)
     }
 
@@ -174,7 +179,9 @@ impl Relay {
                 warn!(%error, "the outbox cannot be looked at");
                 continue;
             }
-            while !stop.is_cancelled() {
+            let measured_at = Instant::now();
+            // While much is left it is measured again meanwhile.
+            while !stop.is_cancelled() && measured_at.elapsed() < interval.period() {
                 match self.adopt_orphans().await {
                     Ok(0) => break,
                     Ok(events) => info!(events, "published events that had been left in the outbox"),

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::batch::{Bookkeeper, Expiry, Handler, Searched};
+use crate::batch::{Bookkeeper, Expiry, Handler, KnownObstacles, Resting, Searched, Standstill};
 use crate::config::{Settings, SettingsError};
 use crate::contract::ReplyToPolicy;
 use crate::http::{self, Health};
@@ -76,6 +76,7 @@ struct Parts {
     settings: Settings,
     database: Database,
     schema: Arc<AtomicBool>,
+    standstill: Standstill,
     metrics: Arc<Metrics>,
     links: Links,
     shutdown: Shutdown,
@@ -112,13 +113,15 @@ impl Parts {
         let metrics = Arc::new(Metrics::default());
         let links = Links::new(&settings, &metrics);
         let schema = Arc::new(AtomicBool::new(false));
-        Self { settings, database, schema, metrics, links, shutdown }
+        let standstill = Standstill::default();
+        Self { settings, database, schema, standstill, metrics, links, shutdown }
     }
 
     fn health(&self) -> Health {
         Health {
             database: self.database.clone(),
             schema: Arc::clone(&self.schema),
+            standstill: self.standstill.clone(),
             links: self.links.all().map(|link| (link.name(), link.is_up())).to_vec(),
             stop: self.shutdown.soft.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -175,7 +178,7 @@ impl Parts {
     /// Starts all tasks. Each ends when `soft` says so and it has nothing in hand any more; the relay and the
     /// publishers after those who feed them.
     fn spawn(self) -> JoinSet<()> {
-        let Self { settings, database, metrics, links, shutdown, .. } = self;
+        let Self { settings, database, standstill, metrics, links, shutdown, .. } = self;
         let Shutdown { soft, .. } = shutdown;
         let mut tasks = JoinSet::new();
         let (events, publishing_events) = Publisher::confirmed(links.events);
@@ -208,8 +211,15 @@ impl Parts {
         let (expiry, batch) = (settings.expiry, settings.batch);
         let expiry = Expiry { bookkeeper: bookkeeper.clone(), settings: expiry, batch };
         tasks.spawn(expiry.run(soft.clone()));
-        let workshop =
-            Workshop { settings: &settings, database, metrics, events, replies, soft: soft.clone() };
+        let workshop = Workshop {
+            settings: &settings,
+            database,
+            standstill,
+            metrics,
+            events,
+            replies,
+            soft: soft.clone(),
+        };
         tasks.spawn(workshop.commands(links.commands, bookkeeper).run(soft.clone()));
         tasks.spawn(workshop.queries(links.queries).run(soft));
         tasks
@@ -220,6 +230,7 @@ impl Parts {
 struct Workshop<'a> {
     settings: &'a Settings,
     database: Database,
+    standstill: Standstill,
     metrics: Arc<Metrics>,
     events: Publisher,
     replies: Publisher,
@@ -237,6 +248,9 @@ impl Workshop<'_> {
             default_hold_seconds: expiry.default_hold(),
             metrics: Arc::clone(&self.metrics),
             stop: self.soft.clone(),
+            obstacles: KnownObstacles::default(),
+            resting: Resting::default(),
+            standstill: self.standstill.clone(),
         };
         self.consumer(link, amqp.commands.clone(), amqp.commands_prefetch, batch.commands, handler)
     }

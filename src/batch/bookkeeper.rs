@@ -1,7 +1,6 @@
 //! One transaction for a batch: the outcomes, the stock and the promise of the events, or nothing at all.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,7 +25,7 @@ use crate::storage::outcome::Record;
 use crate::storage::{Database, StorageError, Transaction, lapsing, outbox, reservation};
 
 /// Lines of lapsed holds that are taken into a transaction together.
-const LAPSED_LINES: u32 = 4096;
+pub(super) const LAPSED_LINES: u32 = 4096;
 
 /// Lapsed holds that are given back in one transaction.
 pub(super) const LAPSED_AT_ONCE: u32 = 256;
@@ -59,7 +58,7 @@ impl Bookkeeper {
     pub(super) async fn decide(&self, batch: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
         let mut lapsed = Vec::new();
         loop {
-            let tried = self.in_time(self.try_decide(batch, &lapsed)).await;
+            let tried = self.database.in_time(self.try_decide(batch, &lapsed)).await;
             // Another server may be the database by now, and may know less.
             if tried.as_ref().is_err_and(StorageError::is_away) {
                 self.searched.forget();
@@ -69,19 +68,10 @@ impl Bookkeeper {
                 // Reservations are locked before stock, so the whole batch begins anew with them.
                 Tried::Missed(more) if lapsed.len() < LAPSED_AT_ONCE as usize => lapsed.extend(more),
                 Tried::Missed(more) => {
-                    self.in_time(self.lapse(&more)).await?;
+                    self.database.in_time(self.lapse(&more)).await?;
                 }
             }
         }
-    }
-
-    /// Gives up what takes longer than a transaction may.
-    pub(super) async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, StorageError>>,
-    ) -> Result<T, StorageError> {
-        let deadline = self.database.transaction_timeout();
-        tokio::time::timeout(deadline, work).await.unwrap_or(Err(StorageError::Deadline(deadline)))
     }
 
     async fn try_decide(&self, accepted: &[&Accepted], lapsed: &[Uuid]) -> Result<Tried, StorageError> {
@@ -225,7 +215,7 @@ pub(super) async fn open(
     Ok(Opened { books: Books::open(levels, reservations, outcomes), known, now: at })
 }
 
-fn reservations_and_carts(requests: &[&Request], lapsed: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
+pub(super) fn reservations_and_carts(requests: &[&Request], lapsed: &[Uuid]) -> (Vec<Uuid>, Vec<Uuid>) {
     let mut ids: BTreeSet<Uuid> = lapsed.iter().copied().collect();
     let mut carts = BTreeSet::new();
     for request in requests {

@@ -50,9 +50,11 @@ impl Expiry {
         let mut lapsed = 0;
         let mut busy = Vec::new();
         while !stop.is_cancelled() {
-            let done = match self.bookkeeper.in_time(self.step(&busy)).await {
+            let done = match self.bookkeeper.database.in_time(self.step(&busy)).await {
                 // Somebody else has had a product locked for long: the others go on without it.
-                Err(StorageError::TooSlow(_)) => self.bookkeeper.in_time(self.step_around(&mut busy)).await?,
+                Err(StorageError::TooSlow(_)) => {
+                    self.bookkeeper.database.in_time(self.step_around(&mut busy)).await?
+                }
                 done => done?,
             };
             lapsed += done.lapsed;

@@ -1,5 +1,4 @@
-//! Carries batches through bad weather: waits for a database that is away, tries lost races again, and finds
-//! the one command that harms its neighbours.
+//! Carries batches through bad weather: waits for a database that is away, and tries lost races again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::answered::Answered;
-use super::intake::{Accepted, Rejected, message_type, take_in, weight};
-use super::{Bookkeeper, Disposition, Reply, Settlement};
+use super::intake::{Accepted, Rejected, message_type, take_in};
+use super::obstacles::KnownObstacles;
+use super::turn::Turn;
+use super::{Bookkeeper, Disposition, Reply, Resting, Settlement, Standstill};
 use crate::config::BatchSettings;
-use crate::contract::{Limits, Message, ReplyToPolicy};
+use crate::contract::{Causation, Limits, Message, ReplyToPolicy};
 use crate::metrics::{Metrics, Step};
 use crate::storage::StorageError;
 
@@ -34,6 +35,12 @@ pub struct Handler {
     pub metrics: Arc<Metrics>,
     /// Ends the waiting for a database that is away.
     pub stop: CancellationToken,
+    /// What somebody else had locked, when last looked at.
+    pub obstacles: KnownObstacles,
+    /// What took too long, when last tried.
+    pub resting: Resting,
+    /// Why commands cannot be handled now.
+    pub standstill: Standstill,
 }
 
 impl Handler {
@@ -43,10 +50,8 @@ impl Handler {
         let intake: Vec<_> = messages.iter().map(|message| self.take_in(message)).collect();
         self.metrics.step(Step::Decode, started.elapsed());
         let accepted: Vec<&Accepted> = intake.iter().filter_map(|taken| taken.as_ref().ok()).collect();
-        let mut settled = Vec::with_capacity(accepted.len());
-        for group in groups(&accepted, self.batch) {
-            settled.extend(self.settle_group(group).await);
-        }
+        let settled = Turn::new(self, &accepted).run().await;
+        self.metrics.waiting(settled.iter().filter(|settlement| settlement.waits()).count());
         let mut settled = settled.into_iter();
         intake
             .iter()
@@ -61,31 +66,14 @@ impl Handler {
         take_in(message, &self.limits, &self.reply_to, self.default_hold_seconds)
     }
 
-    /// Settles commands, in halves where they cannot be done together.
-    async fn settle_group(&self, group: &[&Accepted]) -> Vec<Settlement> {
-        let mut settled = Vec::with_capacity(group.len());
-        // What is still to be done, the first on top.
-        let mut parts = vec![group];
-        while let Some(part) = parts.pop() {
-            match self.persevere(part).await {
-                Ok(answered) => settled.extend(self.committed(part, answered)),
-                Err(_) if self.stop.is_cancelled() => {
-                    settled.extend(part.iter().map(|_| Settlement::retry()));
-                }
-                Err(error) if part.len() > 1 => {
-                    warn!(commands = part.len(), %error, "batch failed: trying its halves");
-                    self.metrics.retried("split");
-                    let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([second, first]);
-                }
-                Err(error) => settled.push(self.give_back(part, &error)),
-            }
-        }
-        settled
+    /// Tries until it is committed, fails for a reason of its own, or the service stops.
+    pub(super) async fn persevere(&self, part: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
+        let result = self.try_again_and_again(part).await;
+        self.standstill.end();
+        result
     }
 
-    /// Tries until it is committed, fails for a reason of its own, or the service stops.
-    async fn persevere(&self, part: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
+    async fn try_again_and_again(&self, part: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
         let mut pauses = pauses();
         let (mut races, mut deadlines) = (0, 0);
         loop {
@@ -103,6 +91,7 @@ impl Handler {
                 Err(error) if error.is_away() => {
                     deadlines += u32::from(matches!(error, StorageError::Deadline(_)));
                     warn!(%error, "waiting for the database");
+                    self.standstill.begin(&error);
                     self.metrics.retried("database_away");
                     let pause = pauses.next().unwrap_or(PAUSE_MAX);
                     if self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
@@ -114,7 +103,7 @@ impl Handler {
         }
     }
 
-    fn committed(&self, part: &[&Accepted], answered: Vec<Answered>) -> Vec<Settlement> {
+    pub(super) fn committed(&self, part: &[&Accepted], answered: Vec<Answered>) -> Vec<Settlement> {
         self.report(part, &answered);
         part.iter().zip(answered).map(|(accepted, answered)| settlement(accepted, answered)).collect()
     }
@@ -149,12 +138,12 @@ impl Handler {
     }
 
     /// A command that cannot be done alone either.
-    fn give_back(&self, part: &[&Accepted], error: &StorageError) -> Settlement {
-        let causation = part.first().map(|accepted| &accepted.causation);
+    pub(super) fn give_back(&self, accepted: &Accepted, error: &StorageError) -> Settlement {
+        let Causation { causation_id, correlation_id, .. } = &*accepted.causation;
         warn!(
             %error,
-            message_id = causation.and_then(|c| c.causation_id.as_deref()),
-            correlation_id = causation.and_then(|c| c.correlation_id.as_deref()),
+            message_id = causation_id,
+            correlation_id,
             "command failed: giving it back to the queue"
         );
         self.metrics.retried("command_failed");
@@ -178,25 +167,6 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .with_jitter()
         .without_max_times()
         .build()
-}
-
-/// Cuts commands into transactions of limited size, at least one command each.
-fn groups<'a, 'b>(accepted: &'a [&'b Accepted], limits: BatchSettings) -> Vec<&'a [&'b Accepted]> {
-    let mut groups = Vec::new();
-    let (mut from, mut lines) = (0, 0);
-    for (position, next) in accepted.iter().enumerate() {
-        let more = weight(&next.request.command);
-        let is_full = lines + more > limits.lines || position - from >= limits.commands;
-        if is_full && position > from {
-            groups.push(&accepted[from..position]);
-            (from, lines) = (position, 0);
-        }
-        lines += more;
-    }
-    if from < accepted.len() {
-        groups.push(&accepted[from..]);
-    }
-    groups
 }
 
 fn settlement(accepted: &Accepted, answered: Answered) -> Settlement {

@@ -16,6 +16,9 @@ pub enum Disposition {
     Acknowledge,
     /// It could not be understood; acknowledge it once it is among the dead letters.
     DeadLetter(Problem),
+    /// Somebody else has locked what it needs, or a command before it waits: it stays here, unacknowledged, and is handled
+    /// again together with what comes next. RabbitMQ does not count that.
+    Wait,
     /// It could not be done now. RabbitMQ counts the deliveries, and has the last word.
     Retry,
 }
@@ -34,6 +37,18 @@ impl Settlement {
     #[must_use]
     pub fn retry() -> Self {
         Self { disposition: Disposition::Retry, reply: None }
+    }
+
+    /// Handle it again with what comes next; nobody is told anything.
+    #[must_use]
+    pub fn wait() -> Self {
+        Self { disposition: Disposition::Wait, reply: None }
+    }
+
+    /// Whether it is to be handled again here.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.disposition == Disposition::Wait
     }
 
     /// A message that could not be understood: logged, counted as one of this kind, answered, and put among the

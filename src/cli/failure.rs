@@ -49,7 +49,7 @@ impl From<SettingsError> for Failure {
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         match error {
-            StorageError::Away(_) | StorageError::Deadline(_) => {
+            StorageError::Away(_) | StorageError::ReadOnly | StorageError::Deadline(_) => {
                 Self::System(format!("{error}. Is PostgreSQL running, and DATABASE_URL right?"))
             }
             StorageError::Schema(_) => Self::Usage(error.to_string()),

@@ -1,6 +1,7 @@
 //! Consumes a queue: gathers what has arrived, has it handled, and settles every delivery.
 
 use std::future::Future;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use lapin::message::Delivery;
@@ -119,26 +120,49 @@ impl<W: Work> Consumer<W> {
     ) -> Result<(), lapin::Error> {
         let mut settler = Settler::new(&self.outlets, connection, stop);
         let mut deliveries = Vec::with_capacity(self.at_once);
-        while gather(&mut arrived, &mut deliveries, self.at_once).await {
+        let mut waiting = Vec::new();
+        while gather(&mut arrived, &mut deliveries, self.at_once, !waiting.is_empty()).await {
             // What a dead channel left behind comes again on the next.
             if !channel.status().connected() {
                 deliveries.clear();
+                waiting.clear();
                 continue;
             }
-            let messages: Vec<Message> = deliveries.iter_mut().map(take_message).collect();
+            let arrived = deliveries.drain(..).map(|mut delivery| {
+                let message = take_message(&mut delivery);
+                (delivery, message)
+            });
+            // Those that wait came first.
+            let (batch, messages): (Vec<Delivery>, Vec<Message>) = waiting.into_iter().chain(arrived).unzip();
             fail_point::reach("after-receive");
             let settlements = self.work.handle(&messages).await;
-            settler.settle(deliveries.drain(..).zip(messages).zip(settlements)).await?;
+            waiting = settler.settle(batch.into_iter().zip(messages).zip(settlements)).await?;
         }
         Ok(())
     }
 }
 
+/// Pause before what waits is handled again where nothing else comes.
+const WAITING_PAUSE: Duration = Duration::from_millis(200);
+
 /// Gathers what has arrived, and what arrives in the moment that it takes to let every other task have its turn: who
 /// waits for nothing else waits no longer for that, and under load a batch is larger, which is cheaper for all. Says
-/// whether there is anything.
-async fn gather(arrived: &mut mpsc::Receiver<Delivery>, into: &mut Vec<Delivery>, limit: usize) -> bool {
-    let mut more = arrived.recv_many(into, limit).await;
+/// whether there is anything to do: where something waits already there soon is.
+async fn gather(
+    arrived: &mut mpsc::Receiver<Delivery>,
+    into: &mut Vec<Delivery>,
+    limit: usize,
+    is_waited_for: bool,
+) -> bool {
+    let first = arrived.recv_many(into, limit);
+    let mut more = if is_waited_for {
+        match tokio::time::timeout(WAITING_PAUSE, first).await {
+            Ok(first) => first,
+            Err(_) => return true,
+        }
+    } else {
+        first.await
+    };
     while more > 0 && into.len() < limit {
         tokio::task::yield_now().await;
         let before = into.len();

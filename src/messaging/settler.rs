@@ -53,6 +53,7 @@ struct Sorted {
     letters: Vec<Publication>,
     /// The deliveries that `letters` were made of.
     buried: Vec<Acker>,
+    waiting: Vec<(Delivery, Message)>,
 }
 
 impl<'a> Settler<'a> {
@@ -60,27 +61,29 @@ impl<'a> Settler<'a> {
         Self { outlets, connection, stop, given_back: JoinSet::new(), has_left_open: false }
     }
 
-    /// Settles a batch.
+    /// Settles a batch; gives what is to be handled again.
     pub(super) async fn settle(
         &mut self,
         batch: impl Iterator<Item = ((Delivery, Message), Settlement)>,
-    ) -> Result<(), lapin::Error> {
+    ) -> Result<Vec<(Delivery, Message)>, lapin::Error> {
         let mut sorted = Sorted::default();
         for ((delivery, message), settlement) in batch {
             sorted.replies.extend(settlement.reply.and_then(Publication::reply));
             match settlement.disposition {
                 Disposition::Acknowledge => sorted.done.push(delivery.acker),
                 Disposition::DeadLetter(problem) => self.bury(delivery, &message, &problem, &mut sorted),
+                Disposition::Wait => sorted.waiting.push((delivery, message)),
                 Disposition::Retry => self.give_back(delivery.acker),
             }
         }
         self.reply(sorted.replies);
-        let has_dead = !sorted.letters.is_empty();
+        let is_whole = sorted.letters.is_empty() && sorted.waiting.is_empty();
         if self.publish(sorted.letters).await {
             sorted.done.extend(sorted.buried);
         }
         fail_point::reach("before-acknowledge");
-        self.acknowledge(sorted.done, has_dead).await
+        self.acknowledge(sorted.done, is_whole).await?;
+        Ok(sorted.waiting)
     }
 
     fn bury(&self, delivery: Delivery, message: &Message, problem: &Problem, sorted: &mut Sorted) {
@@ -120,10 +123,10 @@ impl<'a> Settler<'a> {
     }
 
     /// Acknowledges with one frame where that can cover nothing that is still open: it settles all tags below.
-    async fn acknowledge(&mut self, done: Vec<Acker>, has_dead: bool) -> Result<(), lapin::Error> {
+    async fn acknowledge(&mut self, done: Vec<Acker>, is_whole: bool) -> Result<(), lapin::Error> {
         while self.given_back.try_join_next().is_some() {}
         let all_below_are_settled = self.given_back.is_empty() && !self.has_left_open;
-        if all_below_are_settled && !has_dead {
+        if all_below_are_settled && is_whole {
             if let Some(last) = done.last() {
                 on(self.connection, last.ack(BasicAckOptions { multiple: true })).await?;
             }

@@ -85,7 +85,7 @@ impl Sweep {
     /// Lets all of a kind leave; says how many have.
     async fn all(&self, kind: Kind) -> Result<usize, SweepError> {
         let mut left = 0;
-        while let Some(step) = self.step(kind).await? {
+        while let Some(step) = self.database.in_time(self.step(kind)).await? {
             let rows = step.rows;
             self.finish(step).await?;
             left += rows;
@@ -113,7 +113,7 @@ impl Sweep {
             let written = tokio::task::spawn_blocking(move || lines.append(&directory));
             written.await.map_err(std::io::Error::other)??;
         }
-        Ok(step.commit().await?)
+        Ok(self.database.in_time(step.commit()).await?)
     }
 }
 

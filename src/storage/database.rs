@@ -1,5 +1,6 @@
 //! Connections with deadlines.
 
+use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -88,7 +89,8 @@ impl Database {
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         let mut lease = self.connections.lease().await?;
-        match work(lease.connection()?).await {
+        let connection = lease.connection()?;
+        match self.in_time(work(connection)).await {
             Ok(done) => {
                 lease.keep();
                 Ok(done)
@@ -102,23 +104,33 @@ impl Database {
         self.connections.lease().await
     }
 
-    /// Longest transaction as seen from here.
-    #[must_use]
-    pub fn transaction_timeout(&self) -> Duration {
-        self.transaction_timeout
+    /// Gives up what takes longer than a transaction may: a server that has gone without a word never answers.
+    pub async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let deadline = self.transaction_timeout;
+        match tokio::time::timeout(deadline, work).await {
+            Ok(done) => done,
+            Err(_) => Err(self.doubted(StorageError::Deadline(deadline))),
+        }
     }
 
     /// Begins a transaction (READ COMMITTED, so that each statement sees what was committed before it).
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
         let lease = self.connections.lease().await?;
-        Transaction::begin(lease).await.map_err(|error| self.doubted(error))
+        self.in_time(Transaction::begin(lease)).await.map_err(|error| self.doubted(error))
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and can be written to: a standby answers, too.
     pub async fn ping(&self) -> Result<(), StorageError> {
-        let ping = self.using(async |connection| Ok(sqlx::query("SELECT 1").execute(connection).await?));
+        let ping = self.using(async |connection| {
+            let sql = "SELECT current_setting('transaction_read_only')::boolean";
+            let is_read_only: bool = sqlx::query_scalar(sql).fetch_one(connection).await?;
+            if is_read_only { Err(StorageError::ReadOnly) } else { Ok(()) }
+        });
         match tokio::time::timeout(PING_MAX, ping).await {
-            Ok(answer) => answer.map(|_| ()),
+            Ok(answer) => answer,
             Err(_) => Err(StorageError::Deadline(PING_MAX)),
         }
     }

@@ -8,6 +8,9 @@ pub enum StorageError {
     /// The database cannot be used now: away, starting, shutting down, read-only, full. Try again later.
     #[error("the database cannot be used now: {0}")]
     Away(#[source] sqlx::Error),
+    /// A standby, or a primary that is failing over. Try again later.
+    #[error("the database cannot be used now: it is read-only")]
+    ReadOnly,
     /// No answer within the deadline of this side; the connection was closed. Try again later.
     #[error("the database did not answer within {0:?}")]
     Deadline(std::time::Duration),
@@ -26,6 +29,16 @@ pub enum StorageError {
     /// The schema is not the one that this program works with.
     #[error("{0}")]
     Schema(String),
+    /// A step to the schema failed, and was undone.
+    #[error(
+        "migration {version} failed, and nothing of it is done: {error}. Remove what is in its way, and start again"
+    )]
+    Migration {
+        /// Which.
+        version: i64,
+        /// Why.
+        error: sqlx::Error,
+    },
     /// Anything else: a fault of this program, or of its rights.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),
@@ -35,7 +48,7 @@ impl StorageError {
     /// Whether the same may succeed later without anybody's doing.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Away(_) | Self::Deadline(_))
+        matches!(self, Self::Away(_) | Self::ReadOnly | Self::Deadline(_))
     }
 
     /// Whether the same is worth trying again at once.

@@ -59,7 +59,11 @@ fn explain(error: MigrateError) -> StorageError {
             "migration {version} of the database is not the one of this program: it was changed after it had been \
              applied; run the release that the database was made with"
         )),
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        MigrateError::Execute(error) => error.into(),
+        MigrateError::ExecuteMigration(error, version) => match error.into() {
+            StorageError::Refused(error) => StorageError::Migration { version, error },
+            other => other,
+        },
         other => StorageError::Schema(format!("the database cannot be migrated: {other}")),
     }
 }

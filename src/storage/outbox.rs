@@ -13,8 +13,11 @@ const EVENTS_A_ROW: usize = 1000;
 /// Events of a row that are published in order: many rows are read at once.
 const ORDERED_EVENTS_A_ROW: usize = 100;
 
-/// Rows of orphans that are claimed at once.
-const ORPHANED_ROWS_AT_ONCE: i64 = 4;
+/// Rows of orphans that are looked at together.
+const ORPHANED_ROWS_AT_ONCE: i64 = 256;
+
+/// Orphans that are claimed together: then no more rows are taken along.
+const ORPHANS_AT_ONCE: i64 = 1024;
 
 /// Rows that are published in order at once.
 const ORDERED_ROWS_AT_ONCE: i64 = 50;
@@ -151,8 +154,12 @@ pub async fn claim_orphans(
         "WITH claimed AS (
              UPDATE outbox SET claimed_until = clock_timestamp() + make_interval(secs => $1)
              WHERE outbox_id = ANY (ARRAY(
-                 SELECT outbox_id FROM outbox WHERE NOT is_ordered AND claimed_until < clock_timestamp()
-                 ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED))
+                 SELECT outbox_id
+                 FROM (SELECT outbox_id, sum(events) OVER (ORDER BY outbox_id) - events AS events_before
+                       FROM (SELECT outbox_id, events FROM outbox
+                             WHERE NOT is_ordered AND claimed_until < clock_timestamp()
+                             ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS next) AS counted
+                 WHERE events_before < $3))
              RETURNING *)
          SELECT outbox_id, event.* FROM claimed,
              unnest(event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
@@ -163,6 +170,7 @@ pub async fn claim_orphans(
     )
     .bind(f64::from(lease_seconds))
     .bind(ORPHANED_ROWS_AT_ONCE)
+    .bind(ORPHANS_AT_ONCE)
     .fetch_all(connection)
     .await?;
     Ok(orphans)

@@ -10,7 +10,9 @@ mod kit;
 mod support;
 
 mod checker;
+mod data;
 mod fail_points;
 mod lost_reply;
+mod postgresql;
 mod proxy;
 mod storm;

@@ -112,6 +112,19 @@ async fn a_reset_reaches_into_a_black_hole_and_refusing_resets_who_comes() {
 }
 
 #[tokio::test]
+async fn after_a_silence_nothing_passes_but_on_the_next_connection() {
+    let (proxy, mut stream) = proxied().await;
+    say(&mut stream, "x").await;
+    hear(&mut stream, 1).await.unwrap();
+    proxy.strike(Blow::Silence);
+    say(&mut stream, "lost").await;
+    let mut next = connect(&proxy).await;
+    say(&mut next, "heard").await;
+    assert_eq!(hear(&mut next, 5).await.unwrap(), "heard");
+    assert!(stream.try_read(&mut [0; 1]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
+}
+
+#[tokio::test]
 async fn a_half_closed_connection_still_passes_the_other_way() {
     let (proxy, mut stream) = proxied().await;
     say(&mut stream, "x").await;

@@ -73,16 +73,19 @@ impl Link {
 impl Way<'_> {
     async fn run(mut self) -> Result<(), End> {
         let blows = self.shared.blows.subscribe();
-        let is_reset = tokio::select! {
+        let blow = tokio::select! {
             biased;
-            is_reset = struck(blows, self.direction) => is_reset,
+            blow = struck(blows, self.direction) => blow,
             end = self.carry() => return end,
         };
-        if is_reset {
-            return Err(End::Reset);
+        match blow {
+            Blow::Silence => std::future::pending().await,
+            Blow::HalfClose(_) => {
+                self.shared.count(|seen| seen.half_closes += 1);
+                Ok(self.to.shutdown().await?)
+            }
+            _ => Err(End::Reset),
         }
-        self.shared.count(|seen| seen.half_closes += 1);
-        Ok(self.to.shutdown().await?)
     }
 
     /// Passes on all that is said, and then that there is no more.
@@ -147,12 +150,12 @@ impl From<io::Error> for End {
     }
 }
 
-/// Waits until this way is struck; says whether by a reset, and not by the end of this way alone.
-async fn struck(mut blows: broadcast::Receiver<Blow>, direction: Direction) -> bool {
+/// Waits until this way is struck.
+async fn struck(mut blows: broadcast::Receiver<Blow>, direction: Direction) -> Blow {
     loop {
         match blows.recv().await {
-            Ok(Blow::Reset) => return true,
-            Ok(Blow::HalfClose(struck)) if struck == direction => return false,
+            Ok(blow @ (Blow::Reset | Blow::Silence)) => return blow,
+            Ok(blow @ Blow::HalfClose(struck)) if struck == direction => return blow,
             _ => {}
         }
     }

@@ -44,6 +44,9 @@ pub enum Blow {
     Reset,
     /// Every connection is at its end for whoever reads what goes this way; the other way stays open.
     HalfClose(Direction),
+    /// Nothing passes on any connection that is there, ever again, and nobody is told: the server behind it is gone. Whoever
+    /// comes anew is served.
+    Silence,
     /// Of what next goes this way on any connection the last byte is missing, so a frame is cut; then that connection is
     /// reset.
     CutFrame(Direction),
@@ -140,7 +143,7 @@ impl Proxy {
     pub fn strike(&self, blow: Blow) {
         match blow {
             // Where nobody is connected nobody is struck.
-            Blow::Reset | Blow::HalfClose(_) => _ = self.shared.blows.send(blow),
+            Blow::Reset | Blow::HalfClose(_) | Blow::Silence => _ = self.shared.blows.send(blow),
             Blow::CutFrame(_) | Blow::LoseCommitReply => {
                 self.shared.traps.send_modify(|traps| traps.push(blow));
             }

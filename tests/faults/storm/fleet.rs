@@ -92,9 +92,7 @@ impl Fleet {
 
     /// Ends every session of PostgreSQL, as an administrator would.
     pub async fn terminate_sessions(&self) {
-        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        self.site.database.execute(sql).await;
+        self.site.database.terminate_sessions().await;
     }
 
     /// Stops a server cleanly, or as a power cut would.

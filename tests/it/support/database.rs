@@ -40,6 +40,27 @@ impl TestDatabase {
         options.connect().await.unwrap()
     }
 
+    /// Begins a transaction with a statement, such as one that locks rows; it stays open as long as the connection.
+    pub async fn hold(&self, sql: &str) -> PgConnection {
+        let mut connection = self.connect().await;
+        let sql = AssertSqlSafe(format!("BEGIN; {sql}"));
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection
+    }
+
+    /// Locks the stock of a product.
+    pub async fn lock_stock(&self, product: Uuid) -> PgConnection {
+        self.hold(&format!("SELECT 1 FROM stock WHERE product_id = '{product}' FOR UPDATE")).await
+    }
+
+    /// Ends every other session of it, as an administrator would.
+    pub async fn terminate_sessions(&self) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()
+                     AND application_name = 'inventory-service'";
+        self.execute(sql).await;
+    }
+
     /// Changes something behind the service's back; says how many rows.
     pub async fn execute(&self, sql: &str) -> u64 {
         let mut connection = self.connect().await;

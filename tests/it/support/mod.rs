@@ -19,6 +19,7 @@ pub mod http;
 pub mod inbox;
 pub mod message;
 pub mod names;
+pub mod outage;
 pub mod process;
 pub mod received;
 pub mod scale;

@@ -68,6 +68,20 @@ impl Service {
         http::get(self.address, "/readyz").await.unwrap_or_else(|error| (0, error.to_string()))
     }
 
+    /// A count of `/metrics`, named with its labels; 0 where it is not there yet.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let (_, text) = http::get(self.address, "/metrics").await.unwrap();
+        let figure = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        figure.map_or(0, |figure| figure.parse().unwrap())
+    }
+
+    /// Bytes of memory that it has now.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// All that it has logged.
     pub fn log(&self) -> String {
         self.log.borrow().clone()

@@ -1,0 +1,140 @@
+//! What somebody else has locked for long: the commands that need it wait, and their neighbours do not wait with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Bookkeeper;
+use super::bookkeeper::{LAPSED_AT_ONCE, LAPSED_LINES, products, reservations_and_carts};
+use crate::domain::{Command, Request, Reservation, State};
+use crate::storage::{StorageError, lapsing, reservation, stock};
+
+/// Rows that somebody else has locked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Obstacles {
+    pub(super) reservations: BTreeSet<Uuid>,
+    pub(super) products: BTreeSet<Uuid>,
+}
+
+impl Obstacles {
+    pub(super) fn is_empty(&self) -> bool {
+        self.reservations.is_empty() && self.products.is_empty()
+    }
+}
+
+/// What somebody else had locked, when last looked at.
+#[derive(Debug, Clone, Default)]
+pub struct KnownObstacles(Arc<Mutex<Obstacles>>);
+
+impl KnownObstacles {
+    pub(super) fn get(&self) -> Obstacles {
+        self.lock().clone()
+    }
+
+    pub(super) fn add(&self, found: &Obstacles) {
+        let mut known = self.lock();
+        known.reservations.extend(&found.reservations);
+        known.products.extend(&found.products);
+    }
+
+    pub(super) fn set(&self, found: Obstacles) {
+        *self.lock() = found;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Obstacles> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was found of what some commands are about, without waiting for anybody.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    pub(super) obstacles: Obstacles,
+    holds: BTreeMap<Uuid, Reservation>,
+    live_holds: BTreeMap<Uuid, Uuid>,
+    /// Products of lapsed holds that cannot be given back now: a reserve that falls short needs them.
+    lapsed: BTreeSet<Uuid>,
+}
+
+impl Survey {
+    /// Whether a command would have to wait.
+    pub(super) fn hinders(&self, request: &Request) -> bool {
+        let (ids, carts) = reservations_and_carts(&[request], &[]);
+        let live = carts.iter().filter_map(|cart| self.live_holds.get(cart).copied());
+        let ids: Vec<Uuid> = ids.into_iter().chain(live).collect();
+        let holds: Vec<Reservation> = ids.iter().filter_map(|id| self.holds.get(id).cloned()).collect();
+        let needed = products(&[request], &holds);
+        let asks_for_lapsed = matches!(request.command, Command::Reserve(_) | Command::Consume(_))
+            && needed.iter().any(|product| self.lapsed.contains(product));
+        ids.iter().any(|id| self.obstacles.reservations.contains(id))
+            || needed.iter().any(|product| self.obstacles.products.contains(product))
+            || asks_for_lapsed
+    }
+
+    fn add(&mut self, reservation: Reservation, now: DateTime<Utc>) {
+        let id = reservation.id.0;
+        if let (State::Held, Some(hold)) = (reservation.state, &reservation.hold) {
+            self.live_holds.insert(hold.cart.0, id);
+            let products = products(&[], std::slice::from_ref(&reservation));
+            let is_lapsed = hold.expires_at.is_some_and(|end| end <= now);
+            let is_locked = self.obstacles.reservations.contains(&id)
+                || products.iter().any(|product| self.obstacles.products.contains(product));
+            if is_lapsed && is_locked {
+                self.lapsed.extend(products);
+            }
+        }
+        self.holds.insert(id, reservation);
+    }
+}
+
+impl Bookkeeper {
+    /// Looks which rows somebody else has locked: of all that these commands need, or only of those that were locked
+    /// before. Others may be so for a moment, and are worth the wait.
+    pub(super) async fn survey(
+        &self,
+        requests: &[&Request],
+        before: Option<&Obstacles>,
+    ) -> Result<Survey, StorageError> {
+        self.database.in_time(self.look(requests, before)).await
+    }
+
+    async fn look(&self, requests: &[&Request], before: Option<&Obstacles>) -> Result<Survey, StorageError> {
+        let mut transaction = self.database.begin().await?;
+        let now = transaction.now().await?;
+        let connection = transaction.connection()?;
+        let (mut ids, carts) = reservations_and_carts(requests, &[]);
+        let asked = products(requests, &[]);
+        if !asked.is_empty() {
+            let (at_once, lines) = (LAPSED_AT_ONCE, LAPSED_LINES);
+            ids.extend(lapsing::due_of_products(connection, &asked, &[], None, now, at_once, lines).await?);
+        }
+        ids.extend(before.into_iter().flat_map(|before| &before.reservations));
+        let mut holds = reservation::read(connection, &ids, &carts, &[]).await?;
+        // Of a cart without a live hold the latest reservation is read, which does not matter.
+        holds.retain(|hold| hold.state == State::Held || ids.contains(&hold.id.0));
+        let suspects: Vec<Uuid> = match before {
+            Some(before) => before.reservations.iter().copied().collect(),
+            None => holds.iter().map(|hold| hold.id.0).collect(),
+        };
+        let free = reservation::lock_free(connection, &suspects).await?;
+        let wanted = match before {
+            Some(before) => before.products.iter().copied().collect(),
+            None => products(requests, &holds),
+        };
+        let busy = stock::busy(connection, &wanted).await?;
+        // Whoever waits for what was free goes on.
+        transaction.rollback().await?;
+
+        let free: BTreeSet<Uuid> = free.iter().map(|hold| hold.id.0).collect();
+        let locked =
+            holds.iter().map(|hold| hold.id.0).filter(|id| suspects.contains(id) && !free.contains(id));
+        let obstacles = Obstacles { reservations: locked.collect(), products: busy.into_iter().collect() };
+        let mut survey = Survey { obstacles, ..Survey::default() };
+        for hold in holds {
+            survey.add(hold, now);
+        }
+        Ok(survey)
+    }
+}

@@ -1,0 +1,183 @@
+//! Somebody else has locked rows, and does not let go: who needs them waits, and nobody else does.
+
+use std::time::{Duration, Instant};
+
+use sqlx::Connection;
+use uuid::Uuid;
+
+use super::setup;
+use crate::support::scale::size;
+use crate::support::{Harness, Message, eventually};
+
+/// Times that commands had to wait for a lock in vain before they were put aside.
+const LEARNED: &str = r#"inventory_transactions_retried_total{reason="locked"}"#;
+
+async fn start() -> Harness {
+    setup().with("INVENTORY__DATABASE__LOCK_TIMEOUT_MS", "300").start().await
+}
+
+fn cart(product: Uuid) -> Message {
+    Message::reserve(Uuid::new_v4(), &[(product, 1)])
+}
+
+fn carts(count: usize, product: Uuid) -> Vec<Message> {
+    (0..count).map(|_| cart(product)).collect()
+}
+
+async fn until_waiting(harness: &mut Harness, commands: usize) {
+    super::until_waiting(&harness.services()[0], commands).await;
+}
+
+async fn assert_all_reserved(harness: &mut Harness, carts: &[Message]) {
+    for cart in carts {
+        harness.next_outcome_of(cart).await.reservation();
+    }
+}
+
+#[tokio::test]
+async fn a_locked_product_holds_up_only_those_who_want_it() {
+    let mut harness = start().await;
+    let [locked, free] = harness.products([100_000, 100_000]).await;
+    let lock = harness.site().database.lock_stock(locked).await;
+    let mut waiting = carts(20, locked);
+    let mut neighbours = carts(100, free);
+    let mixed: Vec<Message> =
+        neighbours[..50].iter().chain(&waiting).chain(&neighbours[50..]).cloned().collect();
+    harness.client.send_all(&mixed).await;
+    assert_all_reserved(&mut harness, &neighbours).await;
+    until_waiting(&mut harness, waiting.len()).await;
+
+    // It is known now: nobody waits for it any more to learn that, while more of them come.
+    let learned = harness.services()[0].metric(LEARNED).await;
+    let began = Instant::now();
+    while neighbours.len() < 120 || began.elapsed() < size(Duration::ZERO, Duration::from_mins(1)) {
+        // Fewer than a replica may have unacknowledged: all of those for the product would leave no room for others.
+        if waiting.len() < 300 {
+            let both = Message::reserve(Uuid::new_v4(), &[(free, 1), (locked, 1)]);
+            harness.client.send(&both).await;
+            waiting.push(both);
+        }
+        let neighbour = cart(free);
+        harness.outcome_of(&neighbour).await.reservation();
+        neighbours.push(neighbour);
+        assert_eq!(harness.level(locked).await.reserved, 0);
+    }
+    assert_eq!(harness.services()[0].metric(LEARNED).await, learned);
+    let decided = harness.site().database.number("SELECT count(*) FROM command_outcome").await;
+    assert_eq!(decided, i64::try_from(neighbours.len()).unwrap());
+
+    lock.close().await.unwrap();
+    assert_all_reserved(&mut harness, &waiting).await;
+    until_waiting(&mut harness, 0).await;
+    let (both, wanted) = (waiting.len() as u64 - 20, waiting.len() as u64);
+    harness.assert_level(locked, 100_000 - wanted, wanted).await;
+    let taken = neighbours.len() as u64 + both;
+    harness.assert_level(free, 100_000 - taken, taken).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_lock_is_not_overtaken_by_its_senders_next_words() {
+    let mut harness = start().await;
+    let [locked, free] = harness.products([10, 10]).await;
+    let lock = harness.site().database.lock_stock(locked).await;
+    let (cart_id, reservation) = (Uuid::new_v4(), Uuid::new_v4().to_string());
+    let of_cart = |lines| Message::reserve(cart_id, &[lines]).with("reservationId", reservation.as_str());
+    let words = [of_cart((locked, 1)), of_cart((free, 2)), Message::release(&reservation)];
+    harness.client.send_all(&words).await;
+    until_waiting(&mut harness, words.len()).await;
+    harness.outcome_of(&cart(free)).await.reservation();
+    harness.assert_level(free, 9, 1).await;
+
+    lock.close().await.unwrap();
+    assert_eq!(harness.next_outcome_of(&words[0]).await.items(), [(locked.to_string(), 1)]);
+    assert_eq!(harness.next_outcome_of(&words[1]).await.items(), [(free.to_string(), 2)]);
+    assert_eq!(harness.next_movement_of(&words[2]).await.items(), [(free.to_string(), 2)]);
+    harness.assert_level(locked, 10, 0).await;
+    harness.assert_level(free, 9, 1).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_locked_reservation_holds_up_only_what_is_about_it() {
+    let mut harness = start().await;
+    let product = harness.product(1000).await;
+    let reserve = cart(product);
+    let reservation = harness.outcome_of(&reserve).await.reservation();
+    let sql = format!("SELECT 1 FROM reservation WHERE reservation_id = '{reservation}' FOR UPDATE");
+    let lock = harness.site().database.hold(&sql).await;
+    let replies = harness.client.replies.queue.clone();
+    let about_it = [
+        Message::extend(&reservation, 600).with_reply_to(&replies),
+        Message::consume(&reservation).with_reply_to(&replies),
+    ];
+    let neighbours = carts(50, product);
+    harness.client.send_all(&about_it).await;
+    harness.client.send_all(&neighbours).await;
+    assert_all_reserved(&mut harness, &neighbours).await;
+    until_waiting(&mut harness, about_it.len()).await;
+    assert_eq!(harness.reservation(&reservation).await.text("status"), "HELD");
+
+    lock.close().await.unwrap();
+    for command in &about_it {
+        assert_eq!(harness.next_reply_to(command).await.kind(), command.kind.as_deref().unwrap());
+    }
+    harness.assert_level(product, 949, 50).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_locked_hold_that_has_lapsed_costs_no_customer_its_stock() {
+    let mut harness = start().await;
+    let [scarce, free] = harness.products([1, 100]).await;
+    let lapses = cart(scarce).with("holdSeconds", 1);
+    let reservation = harness.outcome_of(&lapses).await.reservation();
+    let sql = format!(
+        "SELECT 1 FROM reservation WHERE reservation_id = '{reservation}' FOR UPDATE;
+         SELECT pg_sleep(greatest(0, extract(epoch FROM expires_at - clock_timestamp())))
+         FROM reservation WHERE reservation_id = '{reservation}'"
+    );
+    let lock = harness.site().database.hold(&sql).await;
+    let wants_it = cart(scarce);
+    let neighbours = carts(20, free);
+    harness.client.send(&wants_it).await;
+    harness.client.send_all(&neighbours).await;
+    assert_all_reserved(&mut harness, &neighbours).await;
+    until_waiting(&mut harness, 1).await;
+    lock.close().await.unwrap();
+    harness.next_outcome_of(&wants_it).await.reservation();
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn what_waits_does_not_keep_the_service_from_ending_and_comes_again() {
+    let mut harness = start().await;
+    let product = harness.product(10).await;
+    let lock = harness.site().database.lock_stock(product).await;
+    let carts = carts(5, product);
+    harness.client.send_all(&carts).await;
+    until_waiting(&mut harness, carts.len()).await;
+    harness.services()[0].stop().await;
+    harness.services().clear();
+    let commands = harness.site().names.commands.clone();
+    eventually("all are back", async || harness.client.depth(&commands).await as usize == carts.len()).await;
+    lock.close().await.unwrap();
+    harness.add_replica().await;
+    assert_all_reserved(&mut harness, &carts).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_locked_table_is_waited_for() {
+    let mut harness = start().await;
+    let product = harness.product(100).await;
+    let lock = harness.site().database.hold("LOCK TABLE stock IN ACCESS EXCLUSIVE MODE").await;
+    let carts = carts(30, product);
+    harness.client.send_all(&carts).await;
+    let service = &harness.services()[0];
+    eventually("that some wait", async || service.metric(super::WAITING).await > 0).await;
+    lock.close().await.unwrap();
+    assert_all_reserved(&mut harness, &carts).await;
+    harness.assert_level(product, 70, 30).await;
+    harness.finish().await;
+}

@@ -1,0 +1,43 @@
+//! PostgreSQL is away at the start, and again under light load: stopped cleanly, then killed.
+
+use super::ONE_DELIVERY;
+use crate::support::Harness;
+use crate::support::deployment::Deployment;
+use crate::support::names::Names;
+use crate::support::outage::{
+    CARTS, Load, assert_one_outcome_each, outcomes, ready_again, start_before, until_missing,
+};
+use crate::support::servers::{PrivateServers, Server};
+use crate::support::site::Site;
+
+#[tokio::test]
+async fn postgresql_goes_and_comes_back() {
+    let servers = PrivateServers::new("faults-postgresql");
+    servers.start(Server::PostgreSql).await;
+    let site = Site::create(servers.with_shared_other(Server::PostgreSql), Names::unique()).await;
+    let site = site.with(ONE_DELIVERY.0, ONE_DELIVERY.1);
+    let service = start_before(&servers, Server::PostgreSql, &site, "PostgreSQL").await;
+    let mut harness = Harness::of(Deployment { services: vec![service], site }).await;
+    let product = harness.product(1000).await;
+
+    let mut load = Load::start(harness.site(), product);
+    load.confirmed(CARTS / 3).await;
+    servers.stop(Server::PostgreSql).await;
+    until_missing(&harness.services()[0], "PostgreSQL").await;
+    servers.start(Server::PostgreSql).await;
+    ready_again(&harness.services()[0]).await;
+    let carts = load.end().await;
+    let mut events = outcomes(&mut harness, product, &carts).await;
+
+    let other = harness.product(1000).await;
+    let mut load = Load::start(harness.site(), other);
+    load.confirmed(CARTS / 3).await;
+    servers.kill(Server::PostgreSql).await;
+    until_missing(&harness.services()[0], "PostgreSQL").await;
+    servers.start(Server::PostgreSql).await;
+    ready_again(&harness.services()[0]).await;
+    let more = load.end().await;
+    events.extend(outcomes(&mut harness, other, &more).await);
+    events.extend(harness.finish_after_an_outage().await);
+    assert_one_outcome_each(&events, &[carts, more].concat());
+}
