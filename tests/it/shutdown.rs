@@ -1,22 +1,13 @@
 //! SIGTERM at a bad moment: all that is in hand is finished or rolled back, and the exit code is 0.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::support::{Harness, Message, Setup};
 
-/// Locks the stock of a product, so that the next batch has to wait in the middle of its transaction.
-async fn lock(harness: &Harness, product: Uuid) -> PgConnection {
-    let mut connection = harness.site().database.connect().await;
-    sqlx::raw_sql("BEGIN").execute(&mut connection).await.unwrap();
-    let sql = format!("SELECT 1 FROM stock WHERE product_id = '{product}' FOR UPDATE");
-    sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-    connection
-}
-
 /// Sends carts to a service that cannot go on with them, and asks it to end.
 async fn interrupt(harness: &mut Harness, product: Uuid) -> (Vec<Message>, PgConnection) {
-    let lock = lock(harness, product).await;
+    let lock = harness.site().database.lock(product).await;
     let cart = |_| Message::reserve(Uuid::new_v4(), &[(product, 1)]);
     let carts: Vec<Message> = (0..100).map(cart).collect();
     harness.client.send_all(&carts).await;

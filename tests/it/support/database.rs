@@ -57,6 +57,16 @@ impl TestDatabase {
         number
     }
 
+    /// Locks the stock of a product until it is dropped, so that the next batch has to wait in the middle of its
+    /// transaction.
+    pub async fn lock(&self, product: Uuid) -> PgConnection {
+        let mut connection = self.connect().await;
+        sqlx::raw_sql("BEGIN").execute(&mut connection).await.unwrap();
+        let sql = format!("SELECT 1 FROM stock WHERE product_id = '{product}' FOR UPDATE");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        connection
+    }
+
     /// Waits until somebody waits for a row lock in it.
     pub async fn until_somebody_waits_for_a_lock(&self) {
         let sql = "SELECT count(*) FROM pg_stat_activity
