@@ -9,8 +9,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::messaging::LinkState;
 use crate::metrics::Metrics;
 use crate::storage::Database;
 
@@ -27,8 +29,8 @@ pub struct Health {
     pub database: Database,
     /// Whether the schema is up to date.
     pub schema: Arc<AtomicBool>,
-    /// Connections to RabbitMQ by name, and whether they are made.
-    pub links: Vec<(&'static str, Arc<AtomicBool>)>,
+    /// Connections to RabbitMQ by name, and what they are good for.
+    pub links: Vec<(&'static str, watch::Receiver<LinkState>)>,
     /// Whether the service is about to end.
     pub stop: CancellationToken,
     /// What is counted.
@@ -53,9 +55,11 @@ async fn readyz(State(health): State<Health>) -> Response {
     } else if !health.schema.load(Ordering::Relaxed) {
         missing.push("PostgreSQL: the schema is not up to date yet".to_owned());
     }
-    for (name, is_up) in &health.links {
-        if !is_up.load(Ordering::Relaxed) {
-            missing.push(format!("RabbitMQ: the connection for {name} is not made"));
+    for (name, state) in &health.links {
+        match *state.borrow() {
+            LinkState::Up => {}
+            LinkState::Down => missing.push(format!("RabbitMQ: the connection for {name} is not made")),
+            LinkState::Blocked => missing.push(format!("RabbitMQ: takes no {name} (memory or disk alarm)")),
         }
     }
     if health.stop.is_cancelled() {
