@@ -13,4 +13,5 @@ mod checker;
 mod fail_points;
 mod lost_reply;
 mod proxy;
+mod rabbitmq;
 mod storm;

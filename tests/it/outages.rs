@@ -67,25 +67,3 @@ async fn postgresql_goes_and_comes_back() {
     events.extend(harness.finish_after_an_outage().await);
     assert_one_outcome_each(&events, &carts);
 }
-
-#[tokio::test]
-async fn rabbitmq_goes_and_comes_back() {
-    let servers = PrivateServers::new("outages-rabbitmq");
-    servers.start(Server::RabbitMq).await;
-    let site = Site::create(servers.with_shared_other(Server::RabbitMq), Names::unique()).await;
-    let service = start_before(&servers, Server::RabbitMq, &site, "RabbitMQ").await;
-    // Events must outlive the broker to be counted.
-    declare_durable_events(&site.servers.amqp_url, &site.names, "it-events").await;
-    let product = Uuid::new_v4();
-    let counted = site.inventory(&["stock", "set", &product.to_string(), "1000"]).await;
-    assert_eq!(counted.code, Some(0), "{counted:?}");
-
-    let mut load = Load::start(&site, product, CARTS);
-    interrupt(&servers, Server::RabbitMq, &service, &mut load, "RabbitMQ").await;
-    let carts = load.end().await;
-    let client = Client::connect_to_durable_events(&site.servers.amqp_url, &site.names, "it-events").await;
-    let mut harness = Harness::with(client, Deployment { services: vec![service], site });
-    let mut events = outcomes(&mut harness, product, &carts).await;
-    events.extend(harness.finish_after_an_outage().await);
-    assert_one_outcome_each(&events, &carts);
-}
