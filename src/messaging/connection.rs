@@ -57,6 +57,8 @@ pub enum LinkState {
 pub struct Link {
     name: &'static str,
     url: Secret,
+    /// How often it was tried: each time another node of a cluster.
+    attempts: usize,
     settings: Arc<AmqpSettings>,
     metrics: Arc<Metrics>,
     state: watch::Sender<LinkState>,
@@ -80,7 +82,17 @@ impl Link {
 
     fn new(name: &'static str, url: Secret, settings: Arc<AmqpSettings>, metrics: Arc<Metrics>) -> Self {
         let (state, socket) = (watch::Sender::new(LinkState::Down), Socket::default());
-        Self { name, url, settings, metrics, state, socket, pauses: pauses(), connected_at: None }
+        Self {
+            name,
+            url,
+            attempts: 0,
+            settings,
+            metrics,
+            state,
+            socket,
+            pauses: pauses(),
+            connected_at: None,
+        }
     }
 
     /// What it is for.
@@ -128,11 +140,13 @@ impl Link {
         self.pauses = pauses();
     }
 
-    async fn try_connect(&self) -> Result<Connection, ConnectError> {
+    async fn try_connect(&mut self) -> Result<Connection, ConnectError> {
         let limit = self.settings.timeout();
         let properties =
             ConnectionProperties::default().with_connection_name(format!("{APP_ID} {}", self.name).into());
-        let mut uri = endpoint::parse("amqp.url", &self.url)?;
+        let mut nodes = endpoint::parse("amqp.url", &self.url)?;
+        let mut uri = nodes.swap_remove(self.attempts % nodes.len());
+        self.attempts += 1;
         uri.query.heartbeat.get_or_insert(self.settings.heartbeat_seconds);
         let certificates = endpoint::certificates(&self.settings)?;
         let connecting = self.socket.connect(uri, properties, certificates, limit);
