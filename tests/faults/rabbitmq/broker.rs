@@ -1,7 +1,8 @@
-//! A RabbitMQ for what would harm other tests, and what happens on it.
+//! Servers for what would harm other tests, and what happens on them.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedMutexGuard;
@@ -11,82 +12,106 @@ use crate::support::client::{Client, declare_durable_events};
 use crate::support::deployment::Deployment;
 use crate::support::load::{Load, assert_one_outcome_each};
 use crate::support::names::Names;
-use crate::support::servers::{PrivateServers, Server};
+use crate::support::servers::{PrivateServers, Server, Servers};
 use crate::support::service::Service;
 use crate::support::site::Site;
-use crate::support::{Harness, Message};
+use crate::support::{Harness, Message, eventually};
 
 /// Units on hand: more than anybody asks for.
 const ON_HAND: usize = 10_000;
 
-/// Carts in which a service shows that it is at work again.
-const SOME: usize = 20;
+/// Servers that tests share: the first one makes them, and the last one ends them.
+pub struct Shared<T> {
+    current: Mutex<Weak<Held<T>>>,
+    made: AtomicUsize,
+}
 
-/// What the tests share: one starts it, and the last one ends it.
-struct Shared {
-    servers: PrivateServers,
+struct Held<T> {
+    servers: T,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
-static STARTED: AtomicUsize = AtomicUsize::new(0);
-
-fn shared() -> Arc<Shared> {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let name = format!("rabbitmq-{}", STARTED.fetch_add(1, Ordering::Relaxed));
-        let new = Arc::new(Shared { servers: PrivateServers::new(&name), turn: Arc::default() });
-        *shared = Arc::downgrade(&new);
-        new
-    })
-}
-
-/// That RabbitMQ, for one test at a time.
-pub struct Broker {
-    shared: Arc<Shared>,
+/// Shared servers, for one test at a time.
+pub struct Turn<T: 'static> {
+    held: Arc<Held<T>>,
+    of: &'static Shared<T>,
     _turn: OwnedMutexGuard<()>,
 }
 
-impl Broker {
-    pub async fn take() -> Self {
-        let shared = shared();
-        let turn = Arc::clone(&shared.turn).lock_owned().await;
-        shared.servers.start(Server::RabbitMq).await;
-        Self { shared, _turn: turn }
+impl<T> Shared<T> {
+    pub const fn new() -> Self {
+        Self { current: Mutex::new(Weak::new()), made: AtomicUsize::new(0) }
     }
 
-    pub fn servers(&self) -> &PrivateServers {
-        &self.shared.servers
+    fn current(&self) -> MutexGuard<'_, Weak<Held<T>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `rabbitmqctl`.
-    pub async fn ctl(&self, arguments: &[&str]) {
-        self.servers().rabbitmqctl(arguments).await;
+    fn hold(&self, make: impl FnOnce(usize) -> T) -> Arc<Held<T>> {
+        let mut current = self.current();
+        current.upgrade().unwrap_or_else(|| {
+            let servers = make(self.made.fetch_add(1, Ordering::Relaxed));
+            let made = Arc::new(Held { servers, turn: Arc::default() });
+            *current = Arc::downgrade(&made);
+            made
+        })
+    }
+
+    /// Waits for its turn. What is made is given a number.
+    pub async fn take(&'static self, make: impl FnOnce(usize) -> T) -> Turn<T> {
+        let held = self.hold(make);
+        let turn = Arc::clone(&held.turn).lock_owned().await;
+        Turn { held, of: self, _turn: turn }
     }
 }
 
-impl Drop for Broker {
+impl<T> Deref for Turn<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.held.servers
+    }
+}
+
+impl<T> Drop for Turn<T> {
     fn drop(&mut self) {
-        // Nobody knows in which state it was left.
+        // Nobody knows in which state they were left.
         if std::thread::panicking() {
-            *SHARED.lock().unwrap_or_else(PoisonError::into_inner) = Weak::new();
+            *self.of.current() = Weak::new();
         }
     }
 }
 
-/// A service on that RabbitMQ. What it tells outlives every connection.
-pub struct Scene {
+static BROKER: Shared<PrivateServers> = Shared::new();
+
+/// A RabbitMQ that runs.
+pub async fn broker() -> Turn<PrivateServers> {
+    let broker = BROKER.take(|number| PrivateServers::new(&format!("rabbitmq-{number}"))).await;
+    broker.start(Server::RabbitMq).await;
+    broker
+}
+
+/// A service on shared servers. What it tells outlives every connection.
+pub struct Scene<T: 'static = PrivateServers> {
     pub service: Service,
     pub site: Site,
     pub product: Uuid,
     events: String,
     // Dropped last: the others still have something to take away there.
-    pub broker: Broker,
+    pub broker: Turn<T>,
 }
 
 impl Scene {
-    pub async fn open(broker: Broker, settings: &[(&str, &str)]) -> Self {
-        let servers = broker.servers().with_shared_other(Server::RabbitMq);
+    /// On the one RabbitMQ.
+    pub async fn open(broker: Turn<PrivateServers>, settings: &[(&str, &str)]) -> Self {
+        let servers = broker.with_shared_other(Server::RabbitMq);
+        Self::on(servers, broker, settings).await
+    }
+}
+
+impl<T> Scene<T> {
+    /// With these servers.
+    pub async fn on(servers: Servers, broker: Turn<T>, settings: &[(&str, &str)]) -> Self {
         let mut site = Site::create(servers, Names::unique()).await;
         site.settings.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let service = site.start_service().await;
@@ -102,11 +127,17 @@ impl Scene {
         Load::start(&self.site, self.product, carts)
     }
 
-    /// Waits until the service is ready and at work after a fault that is over now.
-    pub async fn recovers(&self, load: &mut Load) {
-        let over = Instant::now();
+    /// How many commands are decided by now.
+    pub async fn decided(&self) -> usize {
+        let decided = self.site.database.number("SELECT count(*) FROM command_outcome").await;
+        usize::try_from(decided).unwrap()
+    }
+
+    /// Waits until the service is ready and has caught up after a fault that is over now.
+    pub async fn recovers(&self, load: &Load) {
+        let (over, sent) = (Instant::now(), load.so_far());
         self.service.ready().await;
-        load.goes_on(SOME).await;
+        eventually("all that was sent is decided", async || self.decided().await >= sent).await;
         took(over.elapsed());
     }
 

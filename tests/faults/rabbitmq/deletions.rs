@@ -2,7 +2,7 @@
 
 use lapin::options::ExchangeDeleteOptions;
 
-use super::{administrator, bind, delete_queue};
+use super::{bind, delete_queue};
 use crate::support::load::{Load, assert_one_outcome_each, carts_for};
 use crate::support::service::Service;
 use crate::support::{Harness, Received, Setup, eventually};
@@ -41,7 +41,7 @@ async fn a_queue_of_commands_that_is_deleted_is_declared_again() {
     let mut harness = Setup::new().start().await;
     let product = harness.product(100).await;
     let names = harness.site().names.clone();
-    let (_connection, channel) = administrator(&harness.site().servers.amqp_url).await;
+    let channel = harness.client.another_channel().await;
 
     // What the service has in hand is done all the same, though nobody is left who could be told so.
     let lock = harness.site().database.lock(product).await;
@@ -64,7 +64,7 @@ async fn a_queue_of_commands_that_is_deleted_is_waited_for_without_declare() {
     let mut harness = undeclaring().await;
     let product = harness.product(100).await;
     let names = harness.site().names.clone();
-    let (_connection, channel) = administrator(&harness.site().servers.amqp_url).await;
+    let channel = harness.client.another_channel().await;
     delete_queue(&channel, &names.commands).await;
     until_missed(&mut harness, &names.commands).await;
     declare(&harness).await;
@@ -89,7 +89,7 @@ async fn lose_the_exchange(harness: &mut Harness, until_it_is_back: impl AsyncFn
     let product = harness.product(1000).await;
     harness.next_stock_event(product).await;
     let names = harness.site().names.clone();
-    let (_connection, channel) = administrator(&harness.site().servers.amqp_url).await;
+    let channel = harness.client.another_channel().await;
     let mut load = Load::start(harness.site(), product, 150);
     load.confirmed(50).await;
     let options = ExchangeDeleteOptions::default();

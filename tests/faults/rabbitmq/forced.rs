@@ -1,45 +1,44 @@
 //! RabbitMQ closes a connection or a channel by force.
 
 use super::Scene;
-use super::broker::Broker;
+use super::broker::broker;
 use crate::support::client::connect;
 use crate::support::eventually;
 use crate::support::load::carts_for;
 use crate::support::sender::Sender;
 
-/// Does something to the service under load, and demands that it goes on.
-async fn strike(arguments: &[&str]) {
-    let scene = Scene::open(Broker::take().await, &[]).await;
-    let mut load = scene.load(250);
-    load.confirmed(50).await;
-    scene.broker.ctl(arguments).await;
-    scene.service.logged("failed").await;
-    scene.recovers(&mut load).await;
+#[tokio::test]
+async fn connections_and_channels_that_are_closed_by_force_are_made_again() {
+    let scene = Scene::open(broker().await, &[]).await;
+    let mut load = scene.load(500);
+    for (confirmed, command) in [
+        (50, ["close_all_connections", "a test"]),
+        (250, ["eval", "[exit(Channel, kill) || Channel <- rabbit_channel:list_local()]."]),
+    ] {
+        load.confirmed(confirmed).await;
+        let before = scene.service.log().matches("consuming failed").count();
+        scene.broker.rabbitmqctl(&command).await;
+        eventually("both consumers are cut off", async || {
+            scene.service.log().matches("consuming failed").count() >= before + 2
+        })
+        .await;
+        scene.recovers(&load).await;
+    }
     let carts = load.end().await;
     scene.finish(&carts).await;
-}
-
-#[tokio::test]
-async fn connections_that_are_closed_by_force_are_made_again() {
-    strike(&["close_all_connections", "a test"]).await;
-}
-
-#[tokio::test]
-async fn channels_that_die_are_opened_again() {
-    strike(&["eval", "[exit(Channel, kill) || Channel <- rabbit_channel:list_local()]."]).await;
 }
 
 /// What has not been acknowledged in time comes again, and is recognized.
 #[tokio::test]
 async fn a_channel_that_is_closed_for_want_of_acknowledgements_is_opened_again() {
-    let broker = Broker::take().await;
+    let broker = broker().await;
     let times = |timeout: &str, tick: &str| {
         format!(
             "application:set_env(rabbit, consumer_timeout, {timeout}), \
              application:set_env(rabbit, channel_tick_interval, {tick})."
         )
     };
-    broker.ctl(&["eval", &times("1000", "250")]).await;
+    broker.rabbitmqctl(&["eval", &times("1000", "250")]).await;
     let scene = Scene::open(broker, &[]).await;
 
     let lock = scene.site.database.lock(scene.product).await;
@@ -56,7 +55,7 @@ async fn a_channel_that_is_closed_for_want_of_acknowledgements_is_opened_again()
     .await;
     let (status, missing) = scene.service.readyz().await;
     assert!(status == 503 && missing.contains("commands"), "{status} {missing}");
-    scene.broker.ctl(&["eval", &times("1800000", "60000")]).await;
+    scene.broker.rabbitmqctl(&["eval", &times("1800000", "60000")]).await;
     drop(lock);
     scene.service.logged("PRECONDITION_FAILED").await;
     scene.service.ready().await;

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod broker;
+mod cluster;
 mod deletions;
 mod forced;
 mod network;
@@ -10,17 +11,11 @@ mod refusals;
 mod restarts;
 mod rolling;
 
+use lapin::Channel;
 use lapin::options::{QueueBindOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection};
 
 use self::broker::Scene;
-use crate::support::client::connect;
-
-/// A channel of an administrator.
-async fn administrator(amqp_url: &str) -> (Connection, Channel) {
-    connect(amqp_url).await
-}
 
 /// Deletes a queue, with all that is in it.
 async fn delete_queue(channel: &Channel, queue: &str) {

@@ -3,22 +3,20 @@
 use std::time::Duration;
 
 use super::Scene;
-use super::broker::Broker;
+use super::broker::broker;
 use crate::support::eventually;
-use crate::support::names::Names;
 use crate::support::servers::Server;
-use crate::support::site::Site;
 
 /// RabbitMQ writes down which quorum queues it has only half a second after they were declared; killed before, it finds
 /// no leader for them ever again (<https://github.com/rabbitmq/rabbitmq-server/issues/10070>). Nothing tells when it has.
 const REMEMBERED_AFTER: Duration = Duration::from_millis(1500);
 
 async fn go_and_come_back(is_clean: bool) {
-    let scene = Scene::open(Broker::take().await, &[]).await;
+    let scene = Scene::open(broker().await, &[]).await;
     tokio::time::sleep(REMEMBERED_AFTER).await;
     let mut load = scene.load(200);
     load.confirmed(50).await;
-    let servers = scene.broker.servers();
+    let servers = &scene.broker;
     if is_clean {
         servers.stop(Server::RabbitMq).await
     } else {
@@ -30,24 +28,9 @@ async fn go_and_come_back(is_clean: bool) {
     })
     .await;
     servers.start(Server::RabbitMq).await;
-    scene.recovers(&mut load).await;
+    scene.recovers(&load).await;
     let carts = load.end().await;
     scene.finish(&carts).await;
-}
-
-#[tokio::test]
-async fn a_service_that_starts_before_rabbitmq_waits_for_it() {
-    let broker = Broker::take().await;
-    let site = Site::create(broker.servers().with_shared_other(Server::RabbitMq), Names::unique()).await;
-    broker.servers().stop(Server::RabbitMq).await;
-    let mut service = site.start_service().await;
-    service.logged("waiting for RabbitMQ").await;
-    let (status, missing) = service.readyz().await;
-    assert!(status == 503 && missing.contains("RabbitMQ"), "{status} {missing}");
-    broker.servers().start(Server::RabbitMq).await;
-    service.ready().await;
-    service.stop().await;
-    drop(site);
 }
 
 #[tokio::test]

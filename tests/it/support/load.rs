@@ -39,10 +39,9 @@ impl Load {
         within(&format!("{count} confirmed carts"), confirmed).await.unwrap();
     }
 
-    /// Waits until so many more are confirmed.
-    pub async fn goes_on(&mut self, more: usize) {
-        let count = *self.confirmed.borrow() + more;
-        self.confirmed(count).await;
+    /// How many are confirmed by now.
+    pub fn so_far(&self) -> usize {
+        *self.confirmed.borrow()
     }
 
     /// Waits for its end; gives the carts.
