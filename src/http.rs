@@ -9,9 +9,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::batch::Standstill;
+use crate::messaging::LinkState;
 use crate::metrics::Metrics;
 use crate::storage::Database;
 
@@ -30,8 +32,8 @@ pub struct Health {
     pub schema: Arc<AtomicBool>,
     /// Why commands cannot be handled now.
     pub standstill: Standstill,
-    /// Connections to RabbitMQ by name, and whether they are made.
-    pub links: Vec<(&'static str, Arc<AtomicBool>)>,
+    /// Connections to RabbitMQ by name, and what they are good for.
+    pub links: Vec<(&'static str, watch::Receiver<LinkState>)>,
     /// Whether the service is about to end.
     pub stop: CancellationToken,
     /// What is counted.
@@ -58,9 +60,11 @@ async fn readyz(State(health): State<Health>) -> Response {
     } else if let Some(reason) = health.standstill.reason() {
         missing.push(format!("PostgreSQL: {reason}"));
     }
-    for (name, is_up) in &health.links {
-        if !is_up.load(Ordering::Relaxed) {
-            missing.push(format!("RabbitMQ: the connection for {name} is not made"));
+    for (name, state) in &health.links {
+        match *state.borrow() {
+            LinkState::Up => {}
+            LinkState::Down => missing.push(format!("RabbitMQ: the connection for {name} is not made")),
+            LinkState::Blocked => missing.push(format!("RabbitMQ: takes no {name} (memory or disk alarm)")),
         }
     }
     if health.stop.is_cancelled() {

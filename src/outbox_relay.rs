@@ -3,7 +3,7 @@
 //! The events of a fresh commit are published from memory. What a crash left behind is found again in the
 //! table, by whichever replica looks first; an event may so be published twice, with the same id and bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,9 @@ const ORDERED_INTERVAL: Duration = Duration::from_millis(250);
 /// Pause while another replica publishes in order.
 const ORDERED_PAUSE: Duration = Duration::from_millis(50);
 
+/// Pause before what was refused is published again, where some of it was taken: whoever refuses has room by and by.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
 /// Pause before another try to delete what is published.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -76,15 +79,15 @@ impl Relay {
     async fn publish_promised(
         &self,
         mut promised: mpsc::Receiver<Promised>,
-        published: mpsc::Sender<Vec<i64>>,
+        published: mpsc::Sender<Published>,
     ) {
         let mut publishing = FuturesOrdered::new();
         loop {
             tokio::select! {
                 biased;
                 // The other side ends only after this one.
-                Some(keys) = publishing.next() => {
-                    let _ = published.send(keys).await;
+                Some(done) = publishing.next() => {
+                    let _ = published.send(done).await;
                 }
                 Some(first) = promised.recv(), if publishing.len() < PUBLISHING_MAX => {
                     let Promised { keys, events, has_ordered } = gather(first, &mut promised);
@@ -99,26 +102,23 @@ impl Relay {
     }
 
     /// Publishes the events of these rows; gives the rows that may go.
-    async fn publish_rows(&self, keys: Vec<i64>, events: Vec<Event>) -> Vec<i64> {
-        match self.publish(&events).await {
-            Ok(()) => keys,
-            Err(error) => {
-                warn!(%error, events = events.len(), "events stay in the outbox");
-                Vec::new()
-            }
-        }
+    async fn publish_rows(&self, rows: Vec<i64>, events: Vec<Event>) -> Published {
+        self.publish(rows, &events).await.unwrap_or_else(|error| {
+            warn!(%error, events = events.len(), "events stay in the outbox");
+            Published::default()
+        })
     }
 
     /// Deletes what is published, now and then and while the next is being published.
-    async fn forget_published(&self, mut published: mpsc::Receiver<Vec<i64>>, stop: &CancellationToken) {
-        let mut keys = Vec::new();
-        while published.recv_many(&mut keys, PUBLISHED_WAITING_MAX).await > 0 {
-            let rows: Vec<i64> = keys.drain(..).flatten().collect();
-            if rows.is_empty() {
+    async fn forget_published(&self, mut published: mpsc::Receiver<Published>, stop: &CancellationToken) {
+        let mut all = Vec::new();
+        while published.recv_many(&mut all, PUBLISHED_WAITING_MAX).await > 0 {
+            let done = all.drain(..).fold(Published::default(), Published::and);
+            if done.rows.is_empty() {
                 continue;
             }
             fail_point::reach("before-outbox-delete");
-            self.forget(&rows, stop).await;
+            self.forget(&done, stop).await;
             stop.run_until_cancelled(tokio::time::sleep(FORGET_PAUSE)).await;
         }
     }
@@ -159,14 +159,13 @@ impl Relay {
             transaction.rollback().await?;
             return Ok(InOrder::Nothing);
         }
-        let sorted = sort(next);
-        self.publish(&sorted.events).await?;
+        let published = self.publish_waiting(next).await?;
         // However long the broker took.
-        let finishing = async {
-            self.finish(transaction.connection()?, &sorted).await?;
+        let settling = async {
+            self.settle(transaction.connection()?, &published).await?;
             transaction.commit().await
         };
-        self.database.in_time(finishing).await?;
+        self.database.in_time(settling).await?;
         Ok(InOrder::More)
     }
 
@@ -174,6 +173,7 @@ impl Relay {
     pub async fn sweep(self, stop: CancellationToken) {
         let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut after = i64::MIN;
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
             if let Err(error) = self.measure().await {
                 warn!(%error, "the outbox cannot be looked at");
@@ -182,9 +182,14 @@ impl Relay {
             let measured_at = Instant::now();
             // While much is left it is measured again meanwhile.
             while !stop.is_cancelled() && measured_at.elapsed() < interval.period() {
-                match self.adopt_orphans().await {
-                    Ok(0) => break,
-                    Ok(events) => info!(events, "published events that had been left in the outbox"),
+                match self.adopt_orphans(&mut after).await {
+                    Ok(Published { events: 0, .. }) => break,
+                    Ok(Published { events, refused, .. }) => {
+                        info!(events, "published events that had been left in the outbox");
+                        if !refused.is_empty() {
+                            stop.run_until_cancelled(tokio::time::sleep(REFUSED_PAUSE)).await;
+                        }
+                    }
                     Err(error) => {
                         warn!(%error, "orphaned events cannot be published");
                         break;
@@ -200,38 +205,69 @@ impl Relay {
         Ok(())
     }
 
-    /// Publishes what nobody saw to in time; says how much that was.
-    async fn adopt_orphans(&self) -> Result<usize, RelayError> {
-        let lease_seconds = self.settings.lease_seconds;
-        let claiming =
-            async |connection: &mut PgConnection| outbox::claim_orphans(connection, lease_seconds).await;
-        let sorted = sort(self.database.using(claiming).await?);
-        self.publish(&sorted.events).await?;
-        self.database.using(async |connection| self.finish(connection, &sorted).await).await?;
-        Ok(sorted.events.len())
+    /// Publishes what nobody saw to in time; says what came of it. In rounds, each row `after` the last: what is refused
+    /// again and again must not hold up what comes after it.
+    async fn adopt_orphans(&self, after: &mut i64) -> Result<Published, RelayError> {
+        let (lease_seconds, last) = (self.settings.lease_seconds, *after);
+        let claiming = async |connection: &mut PgConnection| {
+            outbox::claim_orphans(connection, lease_seconds, last).await
+        };
+        let published = self.publish_waiting(self.database.using(claiming).await?).await?;
+        *after = published.rows.iter().max().copied().unwrap_or(i64::MIN);
+        self.database.using(async |connection| self.settle(connection, &published).await).await?;
+        Ok(published)
     }
 
-    /// Deletes what is published. What cannot be read stays, but out of the way.
-    async fn finish(&self, connection: &mut PgConnection, sorted: &Sorted) -> Result<(), StorageError> {
-        for (key, events) in &sorted.unreadable {
-            outbox::set_aside(&mut *connection, *key, events, self.settings.lease_seconds).await?;
+    /// Publishes events that were found in the outbox.
+    async fn publish_waiting(&self, waiting: Vec<Waiting>) -> Result<Published, Stopped> {
+        let (mut rows, mut unreadable, mut events) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for Waiting { outbox_id, event } in waiting {
+            let event_id = event.event_id;
+            rows.insert(outbox_id);
+            match Event::try_from(event) {
+                Ok(event) => events.push(event),
+                Err(error) => {
+                    error!(%error, "an event in the outbox cannot be published: `inventory verify` says more");
+                    unreadable.push(event_id);
+                }
+            }
         }
-        outbox::delete(connection, &sorted.keys()).await
+        Ok(Published { unreadable, ..self.publish(rows.into_iter().collect(), &events).await? })
     }
 
-    async fn publish(&self, events: &[Event]) -> Result<(), Stopped> {
+    /// Publishes the events of these rows.
+    async fn publish(&self, rows: Vec<i64>, events: &[Event]) -> Result<Published, Stopped> {
         let publications =
             events.iter().filter_map(|event| Publication::event(&self.exchange, event)).collect();
-        self.publisher.publish(publications).await?;
-        self.metrics.published(events.len());
-        Ok(())
+        let refused = self.publisher.publish(publications).await?;
+        if !refused.is_empty() {
+            warn!(events = refused.len(), "a subscriber's queue refuses events: they stay in the outbox");
+        }
+        let taken = events.len() - refused.len();
+        self.metrics.published(taken);
+        let refused =
+            refused.into_iter().filter_map(|position| Some(events.get(position)?.answer.id)).collect();
+        Ok(Published { rows, events: taken, refused, unreadable: Vec::new() })
     }
 
-    /// Deletes what is published. What cannot be deleted in the end is published once more by somebody.
-    async fn forget(&self, keys: &[i64], stop: &CancellationToken) {
-        let deleting = async |connection: &mut PgConnection| outbox::delete(connection, keys).await;
-        while let Err(error) = self.database.using(deleting).await {
-            warn!(%error, events = keys.len(), "published events cannot be deleted from the outbox yet");
+    /// Deletes what is published. What was refused stays for whoever looks next, and what cannot be read for later: it must
+    /// not hold up the others.
+    async fn settle(&self, connection: &mut PgConnection, published: &Published) -> Result<(), StorageError> {
+        let Published { rows, refused, unreadable, .. } = published;
+        let left = [refused.as_slice(), unreadable].concat();
+        if !left.is_empty() {
+            let lease_seconds = if refused.is_empty() { self.settings.lease_seconds } else { 0 };
+            outbox::set_aside(&mut *connection, rows, &left, lease_seconds).await?;
+        }
+        outbox::delete(connection, rows, &left).await
+    }
+
+    /// The same, until it is done. What cannot be deleted in the end is published once more by somebody.
+    async fn forget(&self, published: &Published, stop: &CancellationToken) {
+        while let Err(error) =
+            self.database.using(async |connection| self.settle(connection, published).await).await
+        {
+            warn!(%error, rows = published.rows.len(), "published events cannot be deleted from the outbox yet");
             if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                 break;
             }
@@ -251,38 +287,26 @@ fn gather(mut first: Promised, promised: &mut mpsc::Receiver<Promised>) -> Promi
     first
 }
 
-/// Events of the outbox by what can be done with them.
+/// Rows of the outbox whose events the broker has seen.
 #[derive(Default)]
-struct Sorted {
-    /// The keys of their rows.
-    rows: BTreeSet<i64>,
-    /// In the order in which they were written.
-    events: Vec<Event>,
-    /// Events that this program did not write, by the keys of their rows. They must not hold up the others.
-    unreadable: BTreeMap<i64, Vec<Uuid>>,
+struct Published {
+    rows: Vec<i64>,
+    /// How many of the events it has taken.
+    events: usize,
+    /// Those that it has not.
+    refused: Vec<Uuid>,
+    /// Those that this program did not write.
+    unreadable: Vec<Uuid>,
 }
 
-impl Sorted {
-    /// The rows of which all is published.
-    fn keys(&self) -> Vec<i64> {
-        self.rows.iter().filter(|key| !self.unreadable.contains_key(key)).copied().collect()
+impl Published {
+    fn and(mut self, other: Self) -> Self {
+        self.rows.extend(other.rows);
+        self.events += other.events;
+        self.refused.extend(other.refused);
+        self.unreadable.extend(other.unreadable);
+        self
     }
-}
-
-fn sort(waiting: Vec<Waiting>) -> Sorted {
-    let mut sorted = Sorted::default();
-    for Waiting { outbox_id, event } in waiting {
-        let event_id = event.event_id;
-        sorted.rows.insert(outbox_id);
-        match Event::try_from(event) {
-            Ok(event) => sorted.events.push(event),
-            Err(error) => {
-                error!(%error, "an event in the outbox cannot be published: `inventory verify` says more");
-                sorted.unreadable.entry(outbox_id).or_default().push(event_id);
-            }
-        }
-    }
-    sorted
 }
 
 /// What came of a look for events that are published in order.

@@ -122,7 +122,7 @@ impl Parts {
             database: self.database.clone(),
             schema: Arc::clone(&self.schema),
             standstill: self.standstill.clone(),
-            links: self.links.all().map(|link| (link.name(), link.is_up())).to_vec(),
+            links: self.links.all().map(|link| (link.name(), link.state())).to_vec(),
             stop: self.shutdown.soft.clone(),
             metrics: Arc::clone(&self.metrics),
         }

@@ -65,7 +65,7 @@ pub struct DatabaseSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AmqpSettings {
-    /// Where it is, as <https://www.rabbitmq.com/docs/uri-spec> has it.
+    /// Where it is, as <https://www.rabbitmq.com/docs/uri-spec> has it; with several hosts, the nodes of a cluster.
     pub url: Secret,
     /// The same for what is published, as another user; empty: as `url` says.
     pub publish_url: Secret,

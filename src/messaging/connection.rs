@@ -2,16 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use lapin::{Channel, Connection, ConnectionProperties};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::endpoint::{self, CertificateError};
+use super::socket::Socket;
 use super::topology::{self, TopologyError};
 use crate::config::{AmqpSettings, Secret, SettingsError};
 use crate::contract::APP_ID;
@@ -40,20 +41,34 @@ pub enum ConnectError {
     Topology(#[from] TopologyError),
 }
 
+/// What a connection is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// It is not made.
+    Down,
+    /// RabbitMQ takes nothing that is published on it (memory or disk alarm).
+    Blocked,
+    /// It is in use.
+    Up,
+}
+
 /// One supervised connection.
 #[derive(Debug)]
 pub struct Link {
     name: &'static str,
     url: Secret,
+    /// How often it was tried: each time another node of a cluster.
+    attempts: usize,
     settings: Arc<AmqpSettings>,
     metrics: Arc<Metrics>,
-    is_up: Arc<AtomicBool>,
+    state: watch::Sender<LinkState>,
+    socket: Socket,
     pauses: ExponentialBackoff,
     connected_at: Option<Instant>,
 }
 
 impl Link {
-    /// A connection on which commands or queries are consumed. It is not made yet; `is_up` tells whether it is.
+    /// A connection on which commands or queries are consumed. It is not made yet; `state` tells when it is.
     #[must_use]
     pub fn consuming(name: &'static str, settings: Arc<AmqpSettings>, metrics: Arc<Metrics>) -> Self {
         Self::new(name, settings.url.clone(), settings, metrics)
@@ -66,8 +81,18 @@ impl Link {
     }
 
     fn new(name: &'static str, url: Secret, settings: Arc<AmqpSettings>, metrics: Arc<Metrics>) -> Self {
-        let is_up = Arc::new(AtomicBool::new(false));
-        Self { name, url, settings, metrics, is_up, pauses: pauses(), connected_at: None }
+        let (state, socket) = (watch::Sender::new(LinkState::Down), Socket::default());
+        Self {
+            name,
+            url,
+            attempts: 0,
+            settings,
+            metrics,
+            state,
+            socket,
+            pauses: pauses(),
+            connected_at: None,
+        }
     }
 
     /// What it is for.
@@ -82,10 +107,10 @@ impl Link {
         &self.settings
     }
 
-    /// Tells whether the connection is made and in use.
+    /// Tells what the connection is good for.
     #[must_use]
-    pub fn is_up(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_up)
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.subscribe()
     }
 
     /// Connects, however long it takes. Nothing where the service stops before.
@@ -102,7 +127,10 @@ impl Link {
             self.connected_at = Some(Instant::now());
             match stop.run_until_cancelled(self.try_connect()).await? {
                 Ok(connection) => return Some(connection),
-                Err(error) => warn!(connection = self.name, %error, "waiting for RabbitMQ"),
+                Err(error) => {
+                    self.socket.shut();
+                    warn!(connection = self.name, %error, "waiting for RabbitMQ");
+                }
             }
         }
     }
@@ -112,15 +140,16 @@ impl Link {
         self.pauses = pauses();
     }
 
-    async fn try_connect(&self) -> Result<Connection, ConnectError> {
+    async fn try_connect(&mut self) -> Result<Connection, ConnectError> {
         let limit = self.settings.timeout();
         let properties =
             ConnectionProperties::default().with_connection_name(format!("{APP_ID} {}", self.name).into());
-        let mut uri = endpoint::parse("amqp.url", &self.url)?;
+        let mut nodes = endpoint::parse("amqp.url", &self.url)?;
+        let mut uri = nodes.swap_remove(self.attempts % nodes.len());
+        self.attempts += 1;
         uri.query.heartbeat.get_or_insert(self.settings.heartbeat_seconds);
         let certificates = endpoint::certificates(&self.settings)?;
-        let runtime = lapin::runtime::default_runtime()?;
-        let connecting = Connection::connect_uri_with_config(uri, properties, certificates, runtime);
+        let connecting = self.socket.connect(uri, properties, certificates, limit);
         let connection = timeout(limit, connecting).await.map_err(|_| ConnectError::TimedOut(limit))??;
         let declaring = topology::ensure(&connection, &self.settings);
         timeout(limit, declaring).await.map_err(|_| ConnectError::TimedOut(limit))??;
@@ -129,17 +158,43 @@ impl Link {
 
     /// The connection is in use now.
     pub fn up(&self) {
-        self.is_up.store(true, Ordering::Relaxed);
+        self.state.send_replace(LinkState::Up);
         info!(connection = self.name, "connected to RabbitMQ");
+    }
+
+    /// The connection is not good for anything any more.
+    pub(super) fn lose(&self) {
+        self.state.send_replace(LinkState::Down);
     }
 
     /// The connection is not in use any more. Closes it, as far as it still can be.
     pub async fn down(&self, connection: Connection) {
-        self.is_up.store(false, Ordering::Relaxed);
+        self.lose();
         if connection.status().connected() {
             // Where this fails the connection is gone, which is what is wanted.
             let closing = connection.close(200, "done".into());
             let _ = timeout(self.settings.timeout().min(Duration::from_secs(2)), closing).await;
+        }
+        self.socket.shut();
+    }
+
+    /// Watches over a connection in use: says when RabbitMQ takes nothing on it, and ends when it is gone.
+    pub(super) fn watch(&self, connection: &Connection) -> impl Future<Output = lapin::Error> + use<> {
+        let (status, state, name) = (connection.status().clone(), self.state.clone(), self.name);
+        async move {
+            while status.connected() {
+                let is_blocked = status.blocked();
+                let next = if is_blocked { LinkState::Blocked } else { LinkState::Up };
+                let is_news = |now: &LinkState| *now != LinkState::Down && *now != next;
+                if state.send_if_modified(|now| is_news(now) && std::mem::replace(now, next) != next) {
+                    warn!(
+                        connection = name,
+                        is_blocked, "RabbitMQ has a memory or disk alarm, or is over it"
+                    );
+                }
+                tokio::time::sleep(GLANCE).await;
+            }
+            io::Error::from(io::ErrorKind::ConnectionAborted).into()
         }
     }
 }
@@ -148,7 +203,7 @@ impl Link {
 /// its end by nothing else.
 pub(super) async fn lost(connection: &Connection) -> lapin::Error {
     while connection.status().connected() {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(GLANCE).await;
     }
     io::Error::from(io::ErrorKind::ConnectionAborted).into()
 }
@@ -171,6 +226,9 @@ pub(super) async fn on<T>(
 pub(super) async fn close(channel: &Channel) -> Result<(), lapin::Error> {
     if channel.status().connected() { channel.close(200, "done".into()).await } else { Ok(()) }
 }
+
+/// Pause between two looks at a connection.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Longest operation on a connection that lives: its channel may be gone without an answer, too.
 const OPERATION_MAX: Duration = Duration::from_secs(30);

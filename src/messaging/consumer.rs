@@ -1,9 +1,10 @@
 //! Consumes a queue: gathers what has arrived, has it handled, and settles every delivery.
 
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryFutureExt};
 use lapin::message::Delivery;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
@@ -89,8 +90,10 @@ impl<W: Work> Consumer<W> {
         let (channel, consumer) = on(connection, self.open(connection, prefetch)).await?;
         self.link.up();
         let (inbox, arrived) = mpsc::channel(prefetch.into());
+        let reading = read(connection, &channel, consumer, inbox, limit, stop);
         let (read, settled) = tokio::join!(
-            read(connection, &channel, consumer, inbox, limit, stop),
+            // What is in hand may take long.
+            reading.inspect_err(|_| self.link.lose()),
             self.work_off(connection, &channel, arrived, stop)
         );
         read.and(settled)?;
@@ -138,7 +141,7 @@ impl<W: Work> Consumer<W> {
             let settlements = self.work.handle(&messages).await;
             waiting = settler.settle(batch.into_iter().zip(messages).zip(settlements)).await?;
         }
-        Ok(())
+        settler.finish().await
     }
 }
 
@@ -191,7 +194,9 @@ async fn read(
         let wants_more = tokio::select! {
             biased;
             delivery = consumer.next() => {
-                let Some(delivery) = delivery else { return Ok(()) };
+                let Some(delivery) = delivery else {
+                    return if is_asking { Err(io::Error::other("the queue was deleted").into()) } else { Ok(()) };
+                };
                 if inbox.send(delivery?).await.is_err() {
                     // The worker is gone only after an error of its own, which is the one to report.
                     return Ok(());

@@ -19,8 +19,8 @@ pub struct CertificateError {
 /// Checks the URLs and the files that they need, so that a mistake shows at once and not as a failure to connect.
 pub fn check(settings: &AmqpSettings) -> Result<(), SettingsError> {
     for (name, url) in [("amqp.url", &settings.url), ("amqp.publish_url", settings.publishing_url())] {
-        let uri = parse(name, url)?;
-        let is_safe = uri.scheme == AMQPScheme::AMQPS || is_loopback(&uri.authority.host);
+        let is_safe = |uri: &AMQPUri| uri.scheme == AMQPScheme::AMQPS || is_loopback(&uri.authority.host);
+        let is_safe = parse(name, url)?.iter().all(is_safe);
         require(
             name,
             is_safe || settings.allow_plain_text,
@@ -37,20 +37,38 @@ pub fn check(settings: &AmqpSettings) -> Result<(), SettingsError> {
 
 /// The virtual host in which everything is.
 pub fn vhost(settings: &AmqpSettings) -> Result<String, SettingsError> {
-    Ok(parse("amqp.url", &settings.url)?.vhost)
+    Ok(parse("amqp.url", &settings.url)?.swap_remove(0).vhost)
 }
 
-pub(super) fn parse(name: &'static str, url: &Secret) -> Result<AMQPUri, SettingsError> {
-    let text = url.expose();
-    let mut uri: AMQPUri = text.parse().map_err(|_| SettingsError::OutOfRange {
+/// What a URL names: a node for each of its hosts, of which there is at least one.
+pub(super) fn parse(name: &'static str, url: &Secret) -> Result<Vec<AMQPUri>, SettingsError> {
+    let nodes = nodes(url.expose()).and_then(|urls| urls.iter().map(|url| node(url)).collect());
+    nodes.ok_or_else(|| SettingsError::OutOfRange {
         name,
-        reason: "is not an AMQP URL such as amqp://user:password@host:5672/%2f".to_owned(),
-    })?;
+        reason: "is not an AMQP URL such as amqp://user:password@host:5672/%2f, or with host1,host2:5673 for the nodes \
+                 of a cluster"
+            .to_owned(),
+    })
+}
+
+/// A URL for each host of a URL; all else is the same for all of them.
+fn nodes(url: &str) -> Option<Vec<String>> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (login, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+    let hosts: Vec<&str> = hosts.split(',').collect();
+    // The client would take no host for this machine.
+    let is_complete = hosts.len() == 1 || !hosts.contains(&"");
+    is_complete.then(|| hosts.iter().map(|host| format!("{scheme}://{login}{host}{path}")).collect())
+}
+
+fn node(url: &str) -> Option<AMQPUri> {
+    let mut uri: AMQPUri = url.parse().ok()?;
     // The client takes an address in brackets for none, and would go to localhost.
-    if let Some(address) = bracketed(text) {
+    if let Some(address) = bracketed(url) {
         address.clone_into(&mut uri.authority.host);
     }
-    Ok(uri)
+    Some(uri)
 }
 
 /// The IPv6 address of a URL, where it has one.

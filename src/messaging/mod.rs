@@ -12,12 +12,13 @@ mod endpoint;
 mod properties;
 mod publisher;
 mod settler;
+mod socket;
 mod topology;
 
-pub use connection::{ConnectError, Link};
+pub use connection::{ConnectError, Link, LinkState};
 pub use consumer::{Consumer, Work};
 pub use definitions::definitions;
 pub use endpoint::{CertificateError, check, vhost};
-pub use publisher::{Publication, Publisher, Stopped};
+pub use publisher::{Publication, Publisher, Refused, Stopped};
 pub use settler::Outlets;
 pub use topology::TopologyError;

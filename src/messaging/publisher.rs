@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Link;
-use super::connection::{close, lost};
+use super::connection::close;
 use super::properties::{of_answer, short};
 use crate::batch::{Event, Reply};
 use crate::contract::{Answer, Causation};
@@ -97,8 +97,12 @@ pub struct Stopped;
 
 struct Job {
     publications: Vec<Publication>,
-    done: oneshot::Sender<()>,
+    done: oneshot::Sender<Refused>,
 }
+
+/// The positions of what the broker did not take (nack): a queue that it was for is full, or cannot be written to. Other
+/// queues may have it.
+pub type Refused = Vec<usize>;
 
 impl Job {
     /// A return may come with the confirm of another message: while something is on its way that must reach a queue,
@@ -127,16 +131,14 @@ pub struct PublisherTask {
 enum SessionError {
     #[error("{0}")]
     Amqp(#[from] lapin::Error),
-    #[error("the broker refused a message (nack)")]
-    Nacked,
     #[error("no queue for a message that must reach one: {0}")]
     Unroutable(ShortString),
-    #[error("the broker did not confirm within {0:?}; it may be blocking publishers (memory or disk alarm)")]
+    #[error("the broker did not confirm within {0:?}")]
     TimedOut(Duration),
 }
 
 impl Publisher {
-    /// For events and dead letters: every message is sent again until the broker has confirmed it.
+    /// For events and dead letters: every message is sent again until the broker has taken it, or refused it.
     #[must_use]
     pub fn confirmed(link: Link) -> (Self, PublisherTask) {
         Self::new(link, true)
@@ -153,8 +155,8 @@ impl Publisher {
         (Self { jobs: sender }, PublisherTask { link, jobs, with_confirms, in_hand: VecDeque::new() })
     }
 
-    /// Publishes, and waits until the broker has confirmed all of it.
-    pub async fn publish(&self, publications: Vec<Publication>) -> Result<(), Stopped> {
+    /// Publishes, and waits until the broker has taken or refused all of it.
+    pub async fn publish(&self, publications: Vec<Publication>) -> Result<Refused, Stopped> {
         let (done, confirmed) = oneshot::channel();
         self.jobs.send(Job { publications, done }).await.map_err(|_| Stopped)?;
         confirmed.await.map_err(|_| Stopped)
@@ -172,10 +174,11 @@ impl PublisherTask {
     /// that is lost stays lost: what is promised is in the outbox, and what is not acknowledged comes again.
     pub async fn run(mut self, stop: CancellationToken) {
         while let Some(connection) = self.link.connect(&stop).await {
+            let gone = self.link.watch(&connection);
             let result = tokio::select! {
                 biased;
                 result = self.session(&connection) => result,
-                gone = lost(&connection) => Err(gone.into()),
+                gone = gone => Err(gone.into()),
             };
             self.link.down(connection).await;
             match result {
@@ -200,17 +203,16 @@ impl PublisherTask {
         loop {
             while let Some(job) = self.next_to_publish(confirming.len()) {
                 let confirms = publish_all(&channel, &job.publications);
-                let confirms =
-                    timeout(limit, confirms).await.map_err(|_| SessionError::TimedOut(limit))??;
-                confirming.push_back(timeout(limit, confirmed(confirms)));
+                let confirms = patiently(connection, limit, confirms).await??;
+                confirming.push_back(patiently(connection, limit, confirmed(confirms)));
             }
             tokio::select! {
                 biased;
                 Some(result) = confirming.next() => {
-                    result.map_err(|_| SessionError::TimedOut(limit))??;
+                    let refused = result??;
                     fail_point::reach("after-confirm");
                     // Whoever does not wait for it does not want to know.
-                    let _ = self.in_hand.pop_front().map(|job| job.done.send(()));
+                    let _ = self.in_hand.pop_front().map(|job| job.done.send(refused));
                 }
                 Some(job) = self.jobs.recv(), if self.in_hand.len() < JOBS_AT_ONCE => self.in_hand.push_back(job),
                 else => return Ok(close(&channel).await?),
@@ -227,6 +229,24 @@ impl PublisherTask {
     }
 }
 
+/// Awaits what RabbitMQ owes: as long as it says itself that it takes nothing, and no longer than the limit otherwise.
+/// Whoever connected anew meanwhile would be blocked again, and leave a connection behind each time.
+async fn patiently<T>(
+    connection: &Connection,
+    limit: Duration,
+    owed: impl Future<Output = T>,
+) -> Result<T, SessionError> {
+    let mut owed = pin!(owed);
+    loop {
+        let was_blocked = connection.status().blocked();
+        match timeout(limit, &mut owed).await {
+            Ok(done) => return Ok(done),
+            Err(_) if was_blocked || connection.status().blocked() => {}
+            Err(_) => return Err(SessionError::TimedOut(limit)),
+        }
+    }
+}
+
 /// Publishes; gives the confirms to be awaited.
 async fn publish_all(
     channel: &Channel,
@@ -238,17 +258,18 @@ async fn publish_all(
 }
 
 /// Awaits every confirm: `wait_for_confirms` would not tell a nack from an ack.
-async fn confirmed(confirms: Vec<PublisherConfirm>) -> Result<(), SessionError> {
-    for confirmation in all_in_order(confirms.into_iter()).await? {
+async fn confirmed(confirms: Vec<PublisherConfirm>) -> Result<Refused, SessionError> {
+    let mut refused = Refused::new();
+    for (position, confirmation) in all_in_order(confirms.into_iter()).await?.into_iter().enumerate() {
         match confirmation {
             Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
                 return Err(SessionError::Unroutable(returned.delivery.routing_key));
             }
-            Confirmation::Nack(None) => return Err(SessionError::Nacked),
+            Confirmation::Nack(None) => refused.push(position),
             Confirmation::Ack(None) | Confirmation::NotRequested => {}
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
 async fn publish(channel: &Channel, publication: &Publication) -> Result<PublisherConfirm, lapin::Error> {

@@ -1,4 +1,5 @@
-//! Settles the deliveries of one channel: acknowledges, gives back, and sends to the dead letters.
+//! Settles the deliveries of one channel: acknowledges, gives back, and sends to the dead letters. Neither of the latter
+//! holds up the next batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,9 @@ use crate::metrics::Metrics;
 /// Pause before a message goes back to the queue that could not be handled.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// Pause before dead letters are published again that were refused. Each publication of them holds up events for a moment.
+const REFUSED_PAUSE: Duration = Duration::from_secs(3);
+
 /// Where what is not acknowledged goes, and the answers.
 #[derive(Debug, Clone)]
 pub struct Outlets {
@@ -39,8 +43,8 @@ pub(super) struct Settler<'a> {
     outlets: &'a Outlets,
     connection: &'a Connection,
     stop: &'a CancellationToken,
-    /// Deliveries that go back to the queue after a pause.
-    given_back: JoinSet<()>,
+    /// Deliveries that are settled later; each tells whether they were.
+    open: JoinSet<bool>,
     /// Whether any delivery was left unsettled: it comes again when the channel closes.
     has_left_open: bool,
 }
@@ -50,15 +54,14 @@ pub(super) struct Settler<'a> {
 struct Sorted {
     done: Vec<Acker>,
     replies: Vec<Publication>,
-    letters: Vec<Publication>,
-    /// The deliveries that `letters` were made of.
-    buried: Vec<Acker>,
+    /// Dead letters, and the deliveries that they were made of.
+    letters: Vec<(Publication, Acker)>,
     waiting: Vec<(Delivery, Message)>,
 }
 
 impl<'a> Settler<'a> {
     pub(super) fn new(outlets: &'a Outlets, connection: &'a Connection, stop: &'a CancellationToken) -> Self {
-        Self { outlets, connection, stop, given_back: JoinSet::new(), has_left_open: false }
+        Self { outlets, connection, stop, open: JoinSet::new(), has_left_open: false }
     }
 
     /// Settles a batch; gives what is to be handled again.
@@ -77,27 +80,35 @@ impl<'a> Settler<'a> {
             }
         }
         self.reply(sorted.replies);
-        let is_whole = sorted.letters.is_empty() && sorted.waiting.is_empty();
-        if self.publish(sorted.letters).await {
-            sorted.done.extend(sorted.buried);
+        if !sorted.letters.is_empty() {
+            self.open.spawn(bury(sorted.letters, self.outlets.dead_letters.clone(), self.stop.clone()));
         }
         fail_point::reach("before-acknowledge");
-        self.acknowledge(sorted.done, is_whole).await?;
+        self.acknowledge(sorted.done, !sorted.waiting.is_empty()).await?;
         Ok(sorted.waiting)
+    }
+
+    /// Waits for what is settled later.
+    pub(super) async fn finish(mut self) -> Result<(), lapin::Error> {
+        on(self.connection, async {
+            while self.open.join_next().await.is_some() {}
+            Ok(())
+        })
+        .await
     }
 
     fn bury(&self, delivery: Delivery, message: &Message, problem: &Problem, sorted: &mut Sorted) {
         self.outlets.metrics.dead_letter(problem.code.name());
         let exchange = &self.outlets.dead_letter_exchange;
-        sorted.letters.push(dead_letter(exchange, message, &delivery.properties, problem));
-        sorted.buried.push(delivery.acker);
+        let letter = dead_letter(exchange, message, &delivery.properties, problem);
+        sorted.letters.push((letter, delivery.acker));
     }
 
     fn give_back(&mut self, acker: Acker) {
         if self.stop.is_cancelled() {
             self.has_left_open = true;
         } else {
-            self.given_back.spawn(give_back(acker));
+            self.open.spawn(give_back(acker));
         }
     }
 
@@ -109,24 +120,12 @@ impl<'a> Settler<'a> {
         }
     }
 
-    /// Publishes dead letters; says whether they are safe.
-    async fn publish(&mut self, letters: Vec<Publication>) -> bool {
-        if letters.is_empty() {
-            return true;
-        }
-        let published = self.outlets.dead_letters.publish(letters).await;
-        if let Err(error) = &published {
-            warn!(%error, "messages for the dead-letter queue stay where they are");
-            self.has_left_open = true;
-        }
-        published.is_ok()
-    }
-
     /// Acknowledges with one frame where that can cover nothing that is still open: it settles all tags below.
-    async fn acknowledge(&mut self, done: Vec<Acker>, is_whole: bool) -> Result<(), lapin::Error> {
-        while self.given_back.try_join_next().is_some() {}
-        let all_below_are_settled = self.given_back.is_empty() && !self.has_left_open;
-        if all_below_are_settled && is_whole {
+    async fn acknowledge(&mut self, done: Vec<Acker>, has_waiting: bool) -> Result<(), lapin::Error> {
+        while let Some(settled) = self.open.try_join_next() {
+            self.has_left_open |= !settled.unwrap_or_default();
+        }
+        if self.open.is_empty() && !self.has_left_open && !has_waiting {
             if let Some(last) = done.last() {
                 on(self.connection, last.ack(BasicAckOptions { multiple: true })).await?;
             }
@@ -142,10 +141,42 @@ impl<'a> Settler<'a> {
     }
 }
 
+/// Publishes dead letters until the broker has taken them, or the service stops, and acknowledges what they were made of;
+/// says whether it has all. Until then these messages stay where they are.
+async fn bury(letters: Vec<(Publication, Acker)>, to: Publisher, stop: CancellationToken) -> bool {
+    let (mut letters, mut ackers): (Vec<_>, Vec<_>) = letters.into_iter().unzip();
+    loop {
+        let refused = match to.publish(letters.clone()).await {
+            Ok(refused) => refused,
+            Err(error) => {
+                warn!(%error, "messages for the dead-letter queue stay where they are");
+                return false;
+            }
+        };
+        for position in (0..ackers.len()).filter(|position| !refused.contains(position)) {
+            if let Err(error) = ackers[position].ack(BasicAckOptions::default()).await {
+                debug!(%error, "a dead letter could not be acknowledged: its message comes again");
+                return false;
+            }
+        }
+        if refused.is_empty() {
+            return true;
+        }
+        warn!(messages = refused.len(), "the dead-letter queue refuses messages: they stay where they are");
+        letters = refused.iter().map(|position| letters[*position].clone()).collect();
+        ackers = refused.iter().map(|position| ackers[*position].clone()).collect();
+        if stop.run_until_cancelled(tokio::time::sleep(REFUSED_PAUSE)).await.is_none() {
+            return false;
+        }
+    }
+}
+
 /// Puts a message back after a pause; a dead channel has done so already.
-async fn give_back(acker: Acker) {
+async fn give_back(acker: Acker) -> bool {
     tokio::time::sleep(RETRY_PAUSE).await;
-    if let Err(error) = acker.nack(BasicNackOptions { multiple: false, requeue: true }).await {
+    let given_back = acker.nack(BasicNackOptions { multiple: false, requeue: true }).await;
+    if let Err(error) = &given_back {
         debug!(%error, "a message could not be given back: its channel has done so");
     }
+    given_back.is_ok()
 }

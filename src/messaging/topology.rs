@@ -4,6 +4,7 @@
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+use tracing::warn;
 
 use crate::config::AmqpSettings;
 use crate::contract::MessageType;
@@ -14,6 +15,9 @@ const DELIVERIES_WITHOUT_LIMIT: i32 = i32::MAX;
 
 /// AMQP's reply code for what a user has no right to.
 const ACCESS_REFUSED: u16 = 403;
+
+/// AMQP's reply code for what is not there.
+const NOT_FOUND: u16 = 404;
 
 /// The topology is not as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,14 @@ pub enum TopologyError {
     },
 }
 
+impl TopologyError {
+    /// RabbitMQ has no code of its own for it.
+    fn is_of_a_node_that_is_down(&self) -> bool {
+        matches!(self, Self::Unfit { error, .. } if is_protocol_error(error, NOT_FOUND)
+            && error.to_string().contains("home node"))
+    }
+}
+
 pub(super) struct Exchange<'a> {
     pub(super) name: &'a str,
     pub(super) kind: ExchangeKind,
@@ -48,14 +60,21 @@ pub(super) struct Queue<'a> {
     pub(super) keys: Vec<&'a str>,
 }
 
-/// Declares the topology, or, where `amqp.declare` is off, checks that it is there.
+/// Declares the topology, or, where `amqp.declare` is off, checks that it is there. A classic queue on a node of a cluster
+/// that is down is waited for by whoever consumes it, and holds up nobody else.
 pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> Result<(), TopologyError> {
-    let channel = connection.create_channel().await?;
+    let mut channel = connection.create_channel().await?;
     for exchange in exchanges(settings) {
         ensure_exchange(&channel, settings.declare, exchange).await?;
     }
     for queue in queues(settings) {
-        ensure_queue(&channel, settings.declare, queue).await?;
+        match ensure_queue(&channel, settings.declare, queue).await {
+            Err(error) if error.is_of_a_node_that_is_down() => {
+                warn!(%error, "a classic queue is where its node is");
+                channel = connection.create_channel().await?;
+            }
+            result => result?,
+        }
     }
     Ok(channel.close(200, "done".into()).await?)
 }
@@ -148,7 +167,7 @@ async fn ensure_queue(channel: &Channel, declare: bool, queue: Queue<'_>) -> Res
 }
 
 fn explain(kind: &'static str, name: &str, declare: bool, error: lapin::Error) -> TopologyError {
-    let way_out = if declare && is_access_refused(&error) {
+    let way_out = if declare && is_protocol_error(&error, ACCESS_REFUSED) {
         "this user may not declare: set amqp.declare = false once `inventory provision` has declared it"
     } else if declare {
         "if it exists with other arguments, delete it once it is empty, or set amqp.declare = false"
@@ -158,8 +177,8 @@ fn explain(kind: &'static str, name: &str, declare: bool, error: lapin::Error) -
     TopologyError::Unfit { kind, name: name.to_owned(), way_out, error }
 }
 
-fn is_access_refused(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == ACCESS_REFUSED)
+fn is_protocol_error(error: &lapin::Error, code: u16) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == code)
 }
 
 fn table<const N: usize>(entries: [(&str, AMQPValue); N]) -> FieldTable {

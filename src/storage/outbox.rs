@@ -144,11 +144,12 @@ pub(super) fn bind<'q>(query: Query<'q>, row: &'q [Promise<'q>], leaving: Leavin
         .bind(f64::from(lease_seconds))
 }
 
-/// Claims rows whose lease is over, the oldest first, and gives their events. By the lease and not by a key behind which
-/// all is done: transactions commit in another order than they take their keys.
+/// Claims rows whose lease is over, the oldest `after` a key first, and gives their events. By the lease and not by a key
+/// behind which all is done: transactions commit in another order than they take their keys.
 pub async fn claim_orphans(
     connection: &mut PgConnection,
     lease_seconds: u32,
+    after: i64,
 ) -> Result<Vec<Waiting>, StorageError> {
     let orphans = sqlx::query_as(
         "WITH claimed AS (
@@ -157,7 +158,7 @@ pub async fn claim_orphans(
                  SELECT outbox_id
                  FROM (SELECT outbox_id, sum(events) OVER (ORDER BY outbox_id) - events AS events_before
                        FROM (SELECT outbox_id, events FROM outbox
-                             WHERE NOT is_ordered AND claimed_until < clock_timestamp()
+                             WHERE NOT is_ordered AND claimed_until < clock_timestamp() AND outbox_id > $4
                              ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS next) AS counted
                  WHERE events_before < $3))
              RETURNING *)
@@ -171,6 +172,7 @@ pub async fn claim_orphans(
     .bind(f64::from(lease_seconds))
     .bind(ORPHANED_ROWS_AT_ONCE)
     .bind(ORPHANS_AT_ONCE)
+    .bind(after)
     .fetch_all(connection)
     .await?;
     Ok(orphans)
@@ -202,10 +204,10 @@ pub async fn next_in_order(connection: &mut PgConnection) -> Result<Option<Vec<W
     Ok(Some(events))
 }
 
-/// Leaves only these events in the row, out of the order: they are looked at again only when a lease is over.
+/// Leaves only these events in their rows, out of the order: whoever looks for orphans sees to them, once the lease is over.
 pub async fn set_aside(
     connection: &mut PgConnection,
-    outbox_id: i64,
+    keys: &[i64],
     event_ids: &[Uuid],
     lease_seconds: u32,
 ) -> Result<(), StorageError> {
@@ -224,9 +226,9 @@ pub async fn set_aside(
                                    traceparent, tracestate, position)
                 WHERE event_id = ANY ($2)),
              is_ordered = false, claimed_until = clock_timestamp() + make_interval(secs => $3)
-         WHERE outbox_id = $1",
+         WHERE outbox_id = ANY ($1) AND event_ids && $2",
     )
-    .bind(outbox_id)
+    .bind(keys)
     .bind(event_ids)
     .bind(f64::from(lease_seconds))
     .execute(connection)
@@ -234,14 +236,19 @@ pub async fn set_aside(
     Ok(())
 }
 
-/// The broker has confirmed the events of these rows. Not waiting for the disk: a crash brings them back, and an event
-/// may come twice.
-pub async fn delete(connection: &mut PgConnection, keys: &[i64]) -> Result<(), StorageError> {
+/// The broker has confirmed the events of these rows, but for those that were set aside. Not waiting for the disk: a crash
+/// brings them back, and an event may come twice.
+pub async fn delete(
+    connection: &mut PgConnection,
+    keys: &[i64],
+    set_aside: &[Uuid],
+) -> Result<(), StorageError> {
     sqlx::query(
         "DELETE FROM outbox USING (SELECT set_config('synchronous_commit', 'off', true)) AS not_waiting
-         WHERE outbox_id = ANY ($1)",
+         WHERE outbox_id = ANY ($1) AND NOT event_ids && $2",
     )
     .bind(keys)
+    .bind(set_aside)
     .execute(connection)
     .await?;
     Ok(())

@@ -15,4 +15,5 @@ mod fail_points;
 mod lost_reply;
 mod postgresql;
 mod proxy;
+mod rabbitmq;
 mod storm;

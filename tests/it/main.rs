@@ -24,7 +24,6 @@ mod ledger;
 mod limits;
 mod migrations;
 mod orphans;
-mod outages;
 mod parts;
 mod privacy;
 mod properties;

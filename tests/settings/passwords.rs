@@ -16,6 +16,7 @@ fn a_malformed_url_is_named_and_its_password_kept() {
         ("AMQP_URL", "amqp.url", "serve", "amqp://u:s3cret@h:port/%2f"),
         ("AMQP_URL", "amqp.url", "provision --print", "amqp://u:s3cret@h:port/%2f"),
         ("AMQP_URL", "amqp.url", "serve", "amqps://u:s3cret@[::1/%2f"),
+        ("AMQP_URL", "amqp.url", "serve", "amqp://u:s3cret@h1,,h2/%2f"),
         ("AMQP_URL", "amqp.url", "serve", "amqp://u:s3cret@h/%2f?heartbeat=often"),
     ] {
         for variable in [name.to_owned(), variable(setting)] {

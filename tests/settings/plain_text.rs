@@ -71,6 +71,9 @@ fn a_broker_elsewhere_must_speak_tls() {
         ("amqp://u:s3cret@localhost/%2f", true),
         ("amqp://u:s3cret@127.0.0.1/%2f", true),
         ("amqp://u:s3cret@[::1]/%2f", true),
+        ("amqp://u:s3cret@127.0.0.1,broker.example/%2f", false),
+        ("amqps://u:s3cret@a.example,b.example:5673/%2f", true),
+        ("amqp://u:s3cret@localhost,[::1]:5673/%2f", true),
     ] {
         for (variable, setting) in
             [("AMQP_URL", "amqp.url"), ("INVENTORY__AMQP__PUBLISH_URL", "amqp.publish_url")]

@@ -3,7 +3,8 @@
 use super::{ONE_DELIVERY, TRIED_AGAIN};
 use crate::kit::{Blow, Proxy, Weather};
 use crate::support::deployment::Deployment;
-use crate::support::outage::{CARTS, Load, assert_one_outcome_each, outcomes, ready_again, until_missing};
+use crate::support::load::assert_one_outcome_each;
+use crate::support::outage::{CARTS, light_load, outcomes, ready_again, until_missing};
 use crate::support::scale::size;
 use crate::support::site::Site;
 use crate::support::{Harness, Message, eventually};
@@ -75,7 +76,7 @@ const IMPATIENT: [(&str, &str); 3] = [
 async fn a_black_hole_before_postgresql_is_waited_out() {
     let (proxy, mut harness) = behind_a_proxy(&IMPATIENT).await;
     let product = harness.product(1000).await;
-    let mut load = Load::start(harness.site(), product);
+    let mut load = light_load(harness.site(), product);
     load.confirmed(CARTS / 3).await;
     proxy.set(Weather::BlackHole);
     until_missing(&harness.services()[0], "PostgreSQL").await;
@@ -93,7 +94,7 @@ async fn a_black_hole_before_postgresql_is_waited_out() {
 async fn a_postgresql_that_is_gone_without_a_word_is_found_again() {
     let (proxy, mut harness) = behind_a_proxy(&IMPATIENT).await;
     let product = harness.product(1000).await;
-    let mut load = Load::start(harness.site(), product);
+    let mut load = light_load(harness.site(), product);
     load.confirmed(CARTS / 3).await;
     proxy.strike(Blow::Silence);
     load.confirmed(2 * CARTS / 3).await;

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{ONE_DELIVERY, TRIED_AGAIN, setup};
 use crate::support::deployment::Deployment;
+use crate::support::load::assert_one_outcome_each;
 use crate::support::names::Names;
-use crate::support::outage::{CARTS, Load, assert_one_outcome_each, outcomes, ready_again, until_missing};
+use crate::support::outage::{CARTS, light_load, outcomes, ready_again, until_missing};
 use crate::support::servers::{PrivateServers, Server};
 use crate::support::site::Site;
 use crate::support::{Harness, eventually};
@@ -38,7 +39,7 @@ impl Trouble<'static> {
     async fn wait_out(self, mut harness: Harness) {
         let product = harness.product(1000).await;
         let mut administrator = harness.site().database.connect().await;
-        let mut load = Load::start(harness.site(), product);
+        let mut load = light_load(harness.site(), product);
         load.confirmed(CARTS / 3).await;
         run(&mut administrator, self.begin).await;
         load.confirmed(CARTS).await;

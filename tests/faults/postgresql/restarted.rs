@@ -3,10 +3,9 @@
 use super::ONE_DELIVERY;
 use crate::support::Harness;
 use crate::support::deployment::Deployment;
+use crate::support::load::assert_one_outcome_each;
 use crate::support::names::Names;
-use crate::support::outage::{
-    CARTS, Load, assert_one_outcome_each, outcomes, ready_again, start_before, until_missing,
-};
+use crate::support::outage::{CARTS, light_load, outcomes, ready_again, start_before, until_missing};
 use crate::support::servers::{PrivateServers, Server};
 use crate::support::site::Site;
 
@@ -20,7 +19,7 @@ async fn postgresql_goes_and_comes_back() {
     let mut harness = Harness::of(Deployment { services: vec![service], site }).await;
     let product = harness.product(1000).await;
 
-    let mut load = Load::start(harness.site(), product);
+    let mut load = light_load(harness.site(), product);
     load.confirmed(CARTS / 3).await;
     servers.stop(Server::PostgreSql).await;
     until_missing(&harness.services()[0], "PostgreSQL").await;
@@ -30,7 +29,7 @@ async fn postgresql_goes_and_comes_back() {
     let mut events = outcomes(&mut harness, product, &carts).await;
 
     let other = harness.product(1000).await;
-    let mut load = Load::start(harness.site(), other);
+    let mut load = light_load(harness.site(), other);
     load.confirmed(CARTS / 3).await;
     servers.kill(Server::PostgreSql).await;
     until_missing(&harness.services()[0], "PostgreSQL").await;

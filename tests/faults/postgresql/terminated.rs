@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::{ONE_DELIVERY, setup};
 use crate::support::deployment::Deployment;
-use crate::support::outage::{CARTS, Load, assert_one_outcome_each, outcomes};
+use crate::support::load::assert_one_outcome_each;
+use crate::support::outage::{CARTS, light_load, outcomes};
 use crate::support::site::Site;
 use crate::support::{Harness, Message};
 
@@ -34,7 +35,7 @@ async fn a_session_that_is_ended_inside_its_transaction() {
 async fn sessions_that_are_ended_again_and_again_under_load() {
     let mut harness = setup().with("INVENTORY__OUTBOX__LEASE_SECONDS", "1").start().await;
     let product = harness.product(1000).await;
-    let mut load = Load::start(harness.site(), product);
+    let mut load = light_load(harness.site(), product);
     for part in 1..=10 {
         load.confirmed(CARTS * part / 10).await;
         harness.site().database.terminate_sessions().await;

@@ -20,13 +20,13 @@ use uuid::Uuid;
 
 use self::faults::{Fault, Planned};
 use self::fleet::Fleet;
-use self::load::Sender;
 use self::report::Report;
 use crate::support::Message;
 use crate::support::author::{Author, Shop};
 use crate::support::client::{Client, declare_durable};
 use crate::support::dice::{self, Dice, SEED};
 use crate::support::history::History;
+use crate::support::sender::Sender;
 
 /// Longest recovery before a storm calls it a violation.
 const RECOVERY_MAX: Duration = Duration::from_secs(30);

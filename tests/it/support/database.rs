@@ -48,7 +48,7 @@ impl TestDatabase {
         connection
     }
 
-    /// Locks the stock of a product.
+    /// Locks the stock of a product until it is dropped, so that whoever needs it has to wait.
     pub async fn lock_stock(&self, product: Uuid) -> PgConnection {
         self.hold(&format!("SELECT 1 FROM stock WHERE product_id = '{product}' FOR UPDATE")).await
     }

@@ -67,6 +67,13 @@ impl PrivateServers {
         run_ok(command).await;
     }
 
+    /// Starts RabbitMQ as a node of the cluster of another one, which runs.
+    pub async fn start_joined(&self, other: &Self) {
+        let mut command = Self::script("start");
+        command.arg("--join").arg(&other.folder).arg(&self.folder).arg(Server::RabbitMq.name());
+        run_ok(command).await;
+    }
+
     /// Starts both so that they also speak TLS, and demand a certificate of the client.
     pub async fn start_with_tls(&self) {
         let mut command = Self::script("start");

@@ -1,0 +1,67 @@
+//! RabbitMQ has no memory or no disk left, and takes nothing that is published.
+
+use std::time::{Duration, Instant};
+
+use super::Scene;
+use super::broker::{broker, took};
+use crate::support::eventually;
+use crate::support::load::carts_for;
+use crate::support::sender::Sender;
+
+/// More commands than the service takes in while their events do not leave.
+const BACKLOG: usize = 1500;
+
+/// What may wait in memory is bounded: this is what commands, events and threads may take on top of what an idle service
+/// does, in a build with debug assertions.
+const MORE_MEMORY_MAX_KB: u64 = 60_000;
+
+/// Longest wait for a broker that does not say why it does not answer.
+const TIMEOUT_MS: u64 = 500;
+
+const ALARMS: [[&[&str]; 2]; 2] = [
+    [&["set_vm_memory_high_watermark", "0"], &["set_vm_memory_high_watermark", "0.4"]],
+    [&["set_disk_free_limit", "1000000GB"], &["set_disk_free_limit", "50MB"]],
+];
+
+/// Each comes while there is much to do, and lasts longer than the service would wait for a broker that says nothing.
+#[tokio::test]
+async fn what_a_memory_or_disk_alarm_holds_up_goes_on_after_it() {
+    let timeout = TIMEOUT_MS.to_string();
+    let scene = Scene::open(broker().await, &[("INVENTORY__AMQP__TIMEOUT_MS", &timeout)]).await;
+    let idle = scene.service.memory_kb();
+    let mut carts = Vec::new();
+    for [set, reset] in ALARMS {
+        scene.service.pause();
+        let more = carts_for(scene.product, BACKLOG);
+        Sender::new(&scene.site.servers.amqp_url, &scene.site.names).send(&more).await;
+        carts.extend(more);
+        scene.broker.rabbitmqctl(set).await;
+        scene.service.resume();
+        hold_out(&scene, idle).await;
+
+        scene.broker.rabbitmqctl(reset).await;
+        let over = Instant::now();
+        scene.service.ready().await;
+        eventually("all is decided", async || scene.decided().await == carts.len()).await;
+        took(over.elapsed());
+    }
+    scene.finish(&carts).await;
+}
+
+/// Demands that the service keeps its connection for as long as nothing is taken on it, and that no more than is bounded
+/// gathers in its memory.
+async fn hold_out(scene: &Scene, idle_kb: u64) {
+    let service = &scene.service;
+    eventually("/readyz says that nothing is taken", async || {
+        let (status, missing) = service.readyz().await;
+        status == 503 && missing.contains("takes no events (memory or disk alarm)")
+    })
+    .await;
+    let threads = service.threads("lapin-io-loop");
+    tokio::time::sleep(Duration::from_millis(4 * TIMEOUT_MS)).await;
+    assert_eq!(service.threads("lapin-io-loop"), threads, "connections are left behind");
+    assert!(!service.log().contains("failed"), "the connection is kept");
+    let kb = service.memory_kb();
+    assert!(kb < idle_kb + MORE_MEMORY_MAX_KB, "{idle_kb} KB when idle, {kb} KB");
+    assert!(scene.site.database.number("SELECT count(*) FROM outbox").await > 0, "events wait");
+}

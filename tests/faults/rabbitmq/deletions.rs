@@ -1,0 +1,135 @@
+//! Somebody deletes what the service works with: it is declared again, or waited for where `amqp.declare` is off.
+
+use lapin::options::ExchangeDeleteOptions;
+
+use super::{bind, delete_queue};
+use crate::support::load::{Load, assert_one_outcome_each, carts_for};
+use crate::support::service::Service;
+use crate::support::{Harness, Received, Setup, eventually};
+
+/// Declares everything once more, as somebody does who may.
+async fn declare(harness: &Harness) {
+    let declaring = ("INVENTORY__AMQP__DECLARE".to_owned(), "true".to_owned());
+    let mut other = Service::start(&[harness.site().settings.as_slice(), &[declaring]].concat()).await;
+    other.ready().await;
+    other.stop().await;
+}
+
+/// A service that only looks for its exchanges and queues, which are there.
+async fn undeclaring() -> Harness {
+    let mut harness = Setup::new().start().await;
+    harness.services()[0].stop().await;
+    let service = harness.site().start_service_with(&[("INVENTORY__AMQP__DECLARE", "false")]).await;
+    service.ready().await;
+    harness.services()[0] = service;
+    harness
+}
+
+async fn until_missed(harness: &mut Harness, name: &str) {
+    harness.services()[0].logged("amqp.declare is off").await;
+    let service = &harness.services()[0];
+    eventually("/readyz says what is missing", async || {
+        let (status, missing) = service.readyz().await;
+        status == 503 && missing.contains("RabbitMQ")
+    })
+    .await;
+    assert!(service.log().contains(name), "the log names what is missing");
+}
+
+#[tokio::test]
+async fn a_queue_of_commands_that_is_deleted_is_declared_again() {
+    let mut harness = Setup::new().start().await;
+    let product = harness.product(100).await;
+    let names = harness.site().names.clone();
+    let channel = harness.client.another_channel().await;
+
+    // What the service has in hand is done all the same, though nobody is left who could be told so.
+    let lock = harness.site().database.lock_stock(product).await;
+    let carts = carts_for(product, 2);
+    harness.client.send(&carts[0]).await;
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+    delete_queue(&channel, &names.commands).await;
+    drop(lock);
+    let mut events = vec![harness.next_outcome_of(&carts[0]).await];
+    harness.services()[0].logged("the queue was deleted").await;
+    harness.services()[0].ready().await;
+    events.push(harness.outcome_of(&carts[1]).await);
+    harness.assert_level(product, 98, 2).await;
+    events.extend(harness.finish_after_an_outage().await);
+    assert_one_outcome_each(&events, &carts);
+}
+
+#[tokio::test]
+async fn a_queue_of_commands_that_is_deleted_is_waited_for_without_declare() {
+    let mut harness = undeclaring().await;
+    let product = harness.product(100).await;
+    let names = harness.site().names.clone();
+    let channel = harness.client.another_channel().await;
+    delete_queue(&channel, &names.commands).await;
+    until_missed(&mut harness, &names.commands).await;
+    declare(&harness).await;
+    harness.services()[0].ready().await;
+    let carts = carts_for(product, 1);
+    let event = harness.outcome_of(&carts[0]).await;
+    assert_one_outcome_each(&[event], &carts);
+    harness.finish().await;
+}
+
+/// The outcomes that nobody was subscribed to.
+async fn unrouted(harness: &Harness) -> Vec<Received> {
+    let mut events = Vec::new();
+    while let Some(event) = harness.client.try_get(&harness.site().names.unrouted).await {
+        events.push(event);
+    }
+    events.into_iter().filter(|event| event.kind() == "InventoryReserved").collect()
+}
+
+/// Deletes the exchange of events under load; ends once all outcomes are told again.
+async fn lose_the_exchange(harness: &mut Harness, until_it_is_back: impl AsyncFnOnce(&mut Harness)) {
+    let product = harness.product(1000).await;
+    harness.next_stock_event(product).await;
+    let names = harness.site().names.clone();
+    let channel = harness.client.another_channel().await;
+    let mut load = Load::start(harness.site(), product, 150);
+    load.confirmed(50).await;
+    let options = ExchangeDeleteOptions::default();
+    channel.exchange_delete(names.events.as_str().into(), options).await.unwrap();
+    until_it_is_back(harness).await;
+
+    // The bindings went with it: until subscribers are back the alternate exchange has what was told.
+    let client = &harness.client;
+    eventually("the exchange is there again", async || {
+        let channel = client.another_channel().await;
+        bind(&channel, &client.events.queue, &names.events, "inventory.reserved").await
+    })
+    .await;
+    let carts = load.end().await;
+    harness.until_all_are_decided(carts.len()).await;
+    let mut events = unrouted(harness).await;
+    events.extend(harness.client.events.rest().await);
+    harness.assert_level(product, 850, 150).await;
+    assert_one_outcome_each(&events, &carts);
+}
+
+#[tokio::test]
+async fn an_exchange_of_events_that_is_deleted_is_declared_again() {
+    let mut harness = Setup::new().start().await;
+    lose_the_exchange(&mut harness, async |harness| {
+        harness.services()[0].logged("publishing failed").await;
+    })
+    .await;
+    harness.finish_after_an_outage().await;
+}
+
+#[tokio::test]
+async fn an_exchange_of_events_that_is_deleted_is_waited_for_without_declare() {
+    let mut harness = undeclaring().await;
+    lose_the_exchange(&mut harness, async |harness| {
+        let name = harness.site().names.events.clone();
+        until_missed(harness, &name).await;
+        assert!(harness.site().database.number("SELECT count(*) FROM outbox").await > 0);
+        declare(harness).await;
+    })
+    .await;
+    harness.finish_after_an_outage().await;
+}

@@ -1,0 +1,44 @@
+//! RabbitMQ goes, cleanly or not, and comes back on the same data.
+
+use std::time::Duration;
+
+use super::Scene;
+use super::broker::broker;
+use crate::support::eventually;
+use crate::support::servers::Server;
+
+/// RabbitMQ writes down which quorum queues it has only half a second after they were declared; killed before, it finds
+/// no leader for them ever again (<https://github.com/rabbitmq/rabbitmq-server/issues/10070>). Nothing tells when it has.
+const REMEMBERED_AFTER: Duration = Duration::from_millis(1500);
+
+async fn go_and_come_back(is_clean: bool) {
+    let scene = Scene::open(broker().await, &[]).await;
+    tokio::time::sleep(REMEMBERED_AFTER).await;
+    let mut load = scene.load(200);
+    load.confirmed(50).await;
+    let servers = &scene.broker;
+    if is_clean {
+        servers.stop(Server::RabbitMq).await
+    } else {
+        servers.kill(Server::RabbitMq).await
+    }
+    eventually("/readyz names what is missing", async || {
+        let (status, missing) = scene.service.readyz().await;
+        status == 503 && missing.contains("RabbitMQ")
+    })
+    .await;
+    servers.start(Server::RabbitMq).await;
+    scene.recovers(&load).await;
+    let carts = load.end().await;
+    scene.finish(&carts).await;
+}
+
+#[tokio::test]
+async fn what_a_stopped_rabbitmq_holds_up_goes_on_after_it() {
+    go_and_come_back(true).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_rabbitmq_holds_up_goes_on_after_it() {
+    go_and_come_back(false).await;
+}
