@@ -16,8 +16,10 @@ mod topology;
 
 pub use connection::{ConnectError, Link};
 pub use consumer::{Consumer, Work};
+pub use dead_letter::dead_letter;
 pub use definitions::definitions;
 pub use endpoint::{CertificateError, check, vhost};
+pub use properties::take_message;
 pub use publisher::{Publication, Publisher, Stopped};
 pub use settler::Outlets;
 pub use topology::TopologyError;
