@@ -14,7 +14,7 @@ mod publisher;
 mod settler;
 mod topology;
 
-pub use connection::{ConnectError, Link};
+pub use connection::{ConnectError, Link, prepare};
 pub use consumer::{Consumer, Work};
 pub use dead_letter::dead_letter;
 pub use definitions::definitions;
