@@ -213,6 +213,9 @@ impl Relay {
     }
 
     async fn publish(&self, events: &[Event]) -> Result<(), Stopped> {
+        if events.is_empty() {
+            return Ok(());
+        }
         let publications =
             events.iter().filter_map(|event| Publication::event(&self.exchange, event)).collect();
         self.publisher.publish(publications).await?;
