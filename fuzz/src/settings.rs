@@ -105,7 +105,9 @@ fn as_file(variables: &[(OsString, OsString)]) -> Option<String> {
             return None;
         }
     }
-    Some(lines.iter().map(|(setting, literal)| format!("{setting} = {literal}\n")).collect())
+    let lines: Vec<String> =
+        lines.iter().map(|(setting, literal)| format!("{setting} = {literal}\n")).collect();
+    Some(lines.concat())
 }
 
 /// A value of the environment as TOML has it, which writes texts as JSON does.

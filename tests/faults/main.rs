@@ -12,5 +12,7 @@ mod support;
 mod checker;
 mod fail_points;
 mod lost_reply;
+mod messages;
+mod process;
 mod proxy;
 mod storm;

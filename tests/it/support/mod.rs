@@ -25,6 +25,7 @@ pub mod scale;
 pub mod servers;
 pub mod service;
 pub mod site;
+pub mod wire;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
