@@ -237,6 +237,9 @@ impl Relay {
 
     /// Publishes the events of these rows.
     async fn publish(&self, rows: Vec<i64>, events: &[Event]) -> Result<Published, Stopped> {
+        if events.is_empty() {
+            return Ok(Published { rows, ..Published::default() });
+        }
         let publications =
             events.iter().filter_map(|event| Publication::event(&self.exchange, event)).collect();
         let refused = self.publisher.publish(publications).await?;

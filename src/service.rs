@@ -45,16 +45,15 @@ pub enum ServiceError {
         /// What the system says.
         error: std::io::Error,
     },
-    /// Work in hand did not come to its end within the grace period.
-    #[error(
-        "the grace period was over before all work in hand was finished; what was not acknowledged comes again"
-    )]
+    /// Work in hand did not come to its end within the grace period, or before the second signal.
+    #[error("stopped before all work in hand was finished; what was not acknowledged comes again")]
     GraceOver,
 }
 
 /// Runs the service until it is told to stop.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), ServiceError> {
     messaging::check(&settings.amqp)?;
+    messaging::prepare();
     let database = Database::for_service(&settings.database)?;
     let address = settings.http.address;
     let listener = TcpListener::bind(address).await.map_err(|error| ServiceError::Http { address, error })?;

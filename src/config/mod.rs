@@ -4,11 +4,13 @@ mod sources;
 
 pub use sources::DEFAULTS;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use config::{File, FileFormat, Source};
 use serde::Deserialize;
 
 use crate::contract::Limits;
@@ -239,7 +241,23 @@ pub enum SettingsError {
 impl Settings {
     /// Reads the defaults, then the file, then the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
-        let settings: Self = serde_path_to_error::deserialize(sources::merged(file)?).map_err(|error| {
+        Self::merge(file.map(|path| File::from(path).format(FileFormat::Toml)), std::env::vars_os())
+    }
+
+    /// The same, of a text instead of a file and of these variables alone.
+    pub fn parse(
+        toml: &str,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        Self::merge(Some(File::from_str(toml, FileFormat::Toml)), variables)
+    }
+
+    fn merge(
+        file: Option<impl Source + Send + Sync + 'static>,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let merged = sources::merged(file, variables)?;
+        let settings: Self = serde_path_to_error::deserialize(merged).map_err(|error| {
             let (name, reason) = (error.path().to_string(), sources::reason_of(error.inner()));
             SettingsError::Invalid { name, reason }
         })?;

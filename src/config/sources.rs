@@ -2,9 +2,9 @@
 //!
 //! No message repeats a value: it may be a URL with a password.
 
-use std::path::Path;
+use std::ffi::OsString;
 
-use config::{Config, ConfigError, File, FileFormat, Value};
+use config::{Config, ConfigError, File, FileFormat, Source, Value};
 use serde_json::Value as Json;
 
 use super::SettingsError;
@@ -18,14 +18,17 @@ const WELL_KNOWN: [(&str, &str); 2] = [("DATABASE_URL", "database.url"), ("AMQP_
 const PREFIX: &str = "INVENTORY__";
 
 /// All settings, merged.
-pub(super) fn merged(file: Option<&Path>) -> Result<Json, SettingsError> {
+pub(super) fn merged(
+    file: Option<impl Source + Send + Sync + 'static>,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Json, SettingsError> {
     let builtin = File::from_str(DEFAULTS, FileFormat::Toml);
     let defaults: Json = Config::builder().add_source(builtin.clone()).build()?.try_deserialize()?;
     let mut sources = Config::builder().add_source(builtin);
-    if let Some(path) = file {
-        sources = sources.add_source(File::from(path).format(FileFormat::Toml).required(true));
+    if let Some(file) = file {
+        sources = sources.add_source(file);
     }
-    for (variable, setting) in environment() {
+    for (variable, setting) in settings_in(variables) {
         let text = variable.value.ok_or_else(|| invalid(&variable.name, "is not UTF-8"))?;
         sources = sources.set_override(&setting, typed(&defaults, &setting, text)?)?;
     }
@@ -39,8 +42,8 @@ struct Variable {
 }
 
 /// The variables that are settings, those with a name of their own first: the others stand over them.
-fn environment() -> Vec<(Variable, String)> {
-    let mut found: Vec<(Variable, String)> = std::env::vars_os()
+fn settings_in(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(Variable, String)> {
+    let mut found: Vec<(Variable, String)> = variables
         .filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             let setting = setting_of(&name)?;

@@ -18,6 +18,13 @@ use crate::config::{AmqpSettings, Secret, SettingsError};
 use crate::contract::APP_ID;
 use crate::metrics::Metrics;
 
+/// Starts what the client would start when it first drops a socket on a thread of its own: a runtime of one of its
+/// libraries. In that moment there may be no descriptor left; it would panic, and again at the end of every connection.
+pub fn prepare() {
+    // On a thread that has no runtime, as the client's has none. That it fails now is no worse than that it fails then.
+    let _ = std::thread::spawn(|| drop(async_compat::Compat::new(()))).join();
+}
+
 /// A session that lived so long was a good one: the next pause is short again.
 const GOOD_SESSION: Duration = Duration::from_secs(10);
 
@@ -90,7 +97,7 @@ impl Link {
             metrics,
             state,
             socket,
-            pauses: pauses(),
+            pauses: pauses(PAUSE_MIN),
             connected_at: None,
         }
     }
@@ -116,7 +123,7 @@ impl Link {
     /// Connects, however long it takes. Nothing where the service stops before.
     pub async fn connect(&mut self, stop: &CancellationToken) -> Option<Connection> {
         if self.connected_at.is_some_and(|at| at.elapsed() > GOOD_SESSION) {
-            self.pauses = pauses();
+            self.pauses = pauses(PAUSE_MIN);
         }
         loop {
             if self.connected_at.is_some() {
@@ -135,9 +142,9 @@ impl Link {
         }
     }
 
-    /// Lets the next pause be a short one.
+    /// Lets the next pause be hardly any: RabbitMQ is well, and others wait for this connection.
     pub(super) fn hurry(&mut self) {
-        self.pauses = pauses();
+        self.pauses = pauses(PAUSE_IN_A_HURRY);
     }
 
     async fn try_connect(&mut self) -> Result<Connection, ConnectError> {
@@ -236,9 +243,15 @@ const OPERATION_MAX: Duration = Duration::from_secs(30);
 /// Longest pause between two attempts to connect.
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
-fn pauses() -> ExponentialBackoff {
+/// The first pause after a connection is lost.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// The first pause where it is known why the connection was lost, and that the next one will do.
+const PAUSE_IN_A_HURRY: Duration = Duration::from_millis(10);
+
+fn pauses(min: Duration) -> ExponentialBackoff {
     ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
+        .with_min_delay(min)
         .with_max_delay(PAUSE_MAX)
         .with_jitter()
         .without_max_times()

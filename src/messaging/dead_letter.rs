@@ -15,8 +15,9 @@ const SENDER_SELECTED: [(&str, &str); 2] = [("CC", "x-original-cc"), ("BCC", "x-
 /// they must fit one frame, and RabbitMQ's frames have 128 KiB unless set otherwise.
 const HEADERS_BYTES_MAX: usize = 120_000;
 
-/// The dead letter.
-pub(super) fn dead_letter(
+/// The dead letter of a message that came with these properties, for this exchange and the queue of the same name.
+#[must_use]
+pub fn dead_letter(
     exchange: &str,
     message: &Message,
     properties: &BasicProperties,

@@ -15,10 +15,12 @@ mod settler;
 mod socket;
 mod topology;
 
-pub use connection::{ConnectError, Link, LinkState};
+pub use connection::{ConnectError, Link, LinkState, prepare};
 pub use consumer::{Consumer, Work};
+pub use dead_letter::dead_letter;
 pub use definitions::definitions;
 pub use endpoint::{CertificateError, check, vhost};
+pub use properties::take_message;
 pub use publisher::{Publication, Publisher, Refused, Stopped};
 pub use settler::Outlets;
 pub use topology::TopologyError;

@@ -10,7 +10,8 @@ use crate::contract::{APP_ID, Answer, Causation, Message, SCHEMA_VERSION};
 const PERSISTENT: u8 = 2;
 
 /// Takes the message out of a delivery; its properties stay where they are.
-pub(super) fn take_message(delivery: &mut Delivery) -> Message {
+#[must_use]
+pub fn take_message(delivery: &mut Delivery) -> Message {
     let properties = &delivery.properties;
     let header = |name| {
         let headers = properties.headers().as_ref()?;

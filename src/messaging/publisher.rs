@@ -69,8 +69,9 @@ impl Publication {
         })
     }
 
-    /// Properties are made only now: they are larger than what they are made of, and thousands may wait.
-    fn properties(&self) -> BasicProperties {
+    /// Made only when they are needed: they are larger than what they are made of, and thousands may wait.
+    #[must_use]
+    pub fn properties(&self) -> BasicProperties {
         match &self.content {
             Content::Answer(answer, causation) => of_answer(answer, causation),
             Content::Letter(properties, _) => BasicProperties::clone(properties),

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
+use super::mutation::{applied, mutation};
 use super::{
     CART, INBOUND, MARKED_UUID, MARKER, PRODUCT, all_examples, assert_silent, decode, invalid_reserve,
     pointers, put, refused, reserve_with, validator,
@@ -101,52 +102,6 @@ fn changed_example() -> impl Strategy<Value = (&'static str, &'static str, Value
     )
 }
 
-/// A change to the bytes of a body.
-#[derive(Debug, Clone)]
-enum Mutation {
-    Set(Index, u8),
-    Insert(Index, Vec<u8>),
-    Remove(Index, u8),
-    Repeat(Index, u8),
-}
-
-impl Mutation {
-    fn apply(&self, body: &mut Vec<u8>) {
-        let end = |at: usize, count: u8, len: usize| len.min(at + usize::from(count));
-        let len = body.len();
-        match self {
-            Self::Set(at, byte) => {
-                body.iter_mut().skip(at.index(len + 1)).take(1).for_each(|old| *old = *byte);
-            }
-            Self::Insert(at, bytes) => {
-                let at = at.index(len + 1);
-                body.splice(at..at, bytes.iter().copied());
-            }
-            Self::Remove(at, count) => {
-                let at = at.index(len + 1);
-                body.drain(at..end(at, *count, len));
-            }
-            Self::Repeat(at, count) => {
-                let at = at.index(len + 1);
-                let repeated = body[at..end(at, *count, len)].to_vec();
-                body.splice(at..at, repeated);
-            }
-        }
-    }
-}
-
-fn mutation() -> impl Strategy<Value = Mutation> {
-    let at = any::<Index>;
-    let telling = select(b"{}[]\",:\\-+.eE019tfnu \x00\x7f\xc3\xff".to_vec());
-    let byte = prop_oneof![telling, any::<u8>()];
-    prop_oneof![
-        (at(), byte.clone()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
-        (at(), vec(byte, 1..8)).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
-        (at(), any::<u8>()).prop_map(|(at, count)| Mutation::Remove(at, count)),
-        (at(), any::<u8>()).prop_map(|(at, count)| Mutation::Repeat(at, count)),
-    ]
-}
-
 /// Decodes a body as every message; what is refused is refused as a body.
 fn decode_as_all(body: &[u8]) {
     for (name, _) in INBOUND {
@@ -184,11 +139,7 @@ proptest! {
         (_, _, example) in select(all_examples()),
         mutations in vec(mutation(), 1..6),
     ) {
-        let mut body = example.to_string().into_bytes();
-        for mutation in &mutations {
-            mutation.apply(&mut body);
-        }
-        decode_as_all(&body);
+        decode_as_all(&applied(&mutations, example.to_string().into_bytes()));
     }
 
     #[test]

@@ -2,10 +2,14 @@
 //! is wrong is refused with a code and a reason, and the reason never repeats what the message says.
 
 mod examples;
+mod fuzzed;
 mod hostile;
 mod invalid;
 mod limits;
+mod mutation;
 mod silence;
+#[path = "../../fuzz/src/lib.rs"]
+mod targets;
 
 use std::path::Path;
 

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+use crate::kit::between_services;
 use crate::support::{Message, Received, Setup};
 
 /// In the order in which a command comes to them.
-const POINTS: [&str; 8] = [
+pub const POINTS: [&str; 8] = [
     "after-receive",
     "inside-transaction",
     "before-commit",
@@ -19,7 +20,7 @@ const POINTS: [&str; 8] = [
 ];
 
 /// Demands the same id and the same bytes whenever an outcome was told.
-fn assert_told_the_same(events: &[Received]) {
+pub fn assert_told_the_same(events: &[Received]) {
     let mut first: HashMap<String, &Received> = HashMap::new();
     for event in events {
         let told = first.entry(event.causation_id().unwrap()).or_insert(event);
@@ -31,12 +32,7 @@ fn assert_told_the_same(events: &[Received]) {
 #[tokio::test]
 async fn killed_at_each_fail_point_in_turn() {
     let setup = Setup::new().with("INVENTORY__OUTBOX__LEASE_SECONDS", "1");
-    let mut harness = setup.start().await;
-    let product = harness.product(1000).await;
-    harness.next_stock_event(product).await;
-    harness.until_all_is_published().await;
-    harness.services()[0].stop().await;
-    harness.services().clear();
+    let (mut harness, product) = between_services(setup).await;
 
     let mut commands = Vec::new();
     for point in POINTS {

@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::support::{Harness, Message, Setup};
+use crate::support::{Harness, Message, Setup, eventually};
 
 /// Sends carts to a service that cannot go on with them, and asks it to end.
 async fn interrupt(harness: &mut Harness, product: Uuid) -> (Vec<Message>, PgConnection) {
@@ -57,6 +57,44 @@ async fn a_batch_that_cannot_be_finished_is_rolled_back() {
     harness.services().clear();
     harness.add_replica().await;
     assert_all_carts_are_served(&mut harness, &carts, product).await;
+    harness.finish().await;
+}
+
+/// Demands that a service which is not let finish ends at once, and that the next does all that it left.
+async fn assert_stopped_at_once(harness: &mut Harness, product: Uuid, carts: &[Message], lock: PgConnection) {
+    let status = harness.services()[0].exit().await;
+    assert_eq!(status.code(), Some(3), "that work was left is told");
+    assert!(harness.log().contains("stopping at once"), "{}", harness.log());
+    let left = async || harness.client.depth(&harness.site().names.commands).await as usize;
+    eventually("that all carts are back in the queue", async || left().await == carts.len()).await;
+
+    lock.close().await.unwrap();
+    harness.services().clear();
+    harness.add_replica().await;
+    assert_all_carts_are_served(harness, carts, product).await;
+}
+
+/// Waits for a lock for longer than anybody waits for its end.
+fn patient() -> Setup {
+    Setup::new().with("INVENTORY__DATABASE__LOCK_TIMEOUT_MS", "600000")
+}
+
+#[tokio::test]
+async fn a_second_sigterm_stops_at_once() {
+    let mut harness = patient().start().await;
+    let product = harness.product(1000).await;
+    let (carts, lock) = interrupt(&mut harness, product).await;
+    harness.services()[0].terminate();
+    assert_stopped_at_once(&mut harness, product, &carts, lock).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn the_end_of_the_grace_period_stops_at_once() {
+    let mut harness = patient().with("INVENTORY__SHUTDOWN__GRACE_SECONDS", "1").start().await;
+    let product = harness.product(1000).await;
+    let (carts, lock) = interrupt(&mut harness, product).await;
+    assert_stopped_at_once(&mut harness, product, &carts, lock).await;
     harness.finish().await;
 }
 

@@ -2,5 +2,9 @@
 
 mod link;
 pub mod proxy;
+mod stage;
+mod vitals;
 
 pub use proxy::{Blow, Direction, Proxy, Weather};
+pub use stage::between_services;
+pub use vitals::Vitals;

@@ -28,6 +28,7 @@ pub mod sender;
 pub mod servers;
 pub mod service;
 pub mod site;
+pub mod wire;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -116,8 +116,13 @@ impl Service {
         self.signal(Signal::CONT);
     }
 
+    /// The process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     fn signal(&self, signal: Signal) {
-        let sent = kill_process(Pid::from_child(&self.child), signal);
+        let sent = kill_process(self.pid(), signal);
         sent.expect("the service has ended before it was sent a signal");
     }
 

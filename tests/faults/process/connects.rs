@@ -1,0 +1,65 @@
+//! Connects that fail leave nothing behind: no thread, no descriptor, no memory.
+
+use crate::kit::{Blow, Proxy, Vitals, Weather};
+use crate::support::eventually;
+use crate::support::scale::size;
+use crate::support::service::Service;
+use crate::support::site::Site;
+
+/// What memory may differ by without anybody having left something behind: the allocator keeps some of what was in use.
+const MEMORY_MIB: usize = 64;
+
+/// Connects to PostgreSQL that fail; whoever asks for readiness has one made.
+const TO_POSTGRESQL: usize = 200;
+
+/// Fewer, because RabbitMQ is left alone for longer after each.
+fn to_rabbitmq() -> usize {
+    size(16, 1000)
+}
+
+async fn assert_nothing_is_left(service: &Service, before: Vitals) {
+    // A connection that is made anew has the threads and descriptors of the one before.
+    eventually("as many threads and descriptors as before", async || {
+        let now = Vitals::of(service);
+        now.threads <= before.threads + 2 && now.descriptors <= before.descriptors + 2
+    })
+    .await;
+    let now = Vitals::of(service);
+    eprintln!("connects that fail: {before:?} before, {now:?} after");
+    assert!(now.memory_mib <= before.memory_mib + MEMORY_MIB, "{before:?} before, {now:?} after");
+}
+
+#[tokio::test]
+async fn connects_that_are_refused_or_not_answered_leave_nothing_behind() {
+    let site = Site::shared().await;
+    let rabbitmq = Proxy::before(&site.servers.amqp_url).await;
+    let postgresql = Proxy::before(&site.database.url).await;
+    let settings = [
+        ("AMQP_URL", rabbitmq.url.as_str()),
+        ("DATABASE_URL", postgresql.url.as_str()),
+        ("INVENTORY__AMQP__TIMEOUT_MS", "300"),
+        ("INVENTORY__DATABASE__CONNECT_TIMEOUT_MS", "50"),
+    ];
+    let mut service = site.start_service_with(&settings).await;
+    service.ready().await;
+    let before = Vitals::of(&service);
+
+    for weather in [Weather::Refusing, Weather::BlackHole] {
+        let so_far = rabbitmq.seen().connections;
+        rabbitmq.set(weather);
+        postgresql.set(weather);
+        rabbitmq.strike(Blow::Reset);
+        postgresql.strike(Blow::Reset);
+        for _ in 0..TO_POSTGRESQL / 2 {
+            assert_eq!(service.readyz().await.0, 503);
+        }
+        let awaited = so_far + to_rabbitmq() / 2;
+        eventually("connects to RabbitMQ", async || rabbitmq.seen().connections >= awaited).await;
+        rabbitmq.set(Weather::Clear);
+        postgresql.set(Weather::Clear);
+        service.ready().await;
+    }
+    assert!(postgresql.seen().connections >= TO_POSTGRESQL / 2, "{:?}", postgresql.seen());
+    assert_nothing_is_left(&service, before).await;
+    service.stop().await;
+}

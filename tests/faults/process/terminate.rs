@@ -1,0 +1,50 @@
+//! SIGTERM at each fail point: what is in hand is finished, and the service ends with 0.
+
+use uuid::Uuid;
+
+use crate::fail_points::{POINTS, assert_told_the_same};
+use crate::kit::between_services;
+use crate::support::{Harness, Message, Setup};
+
+/// What is left of a command after the end of its service.
+async fn left_of(harness: &Harness, command: &Message) -> (i64, u32, i64) {
+    let database = &harness.site().database;
+    let decided = format!(
+        "SELECT count(*) FROM command_outcome WHERE message_id = convert_to('{}', 'UTF8')",
+        command.id()
+    );
+    (
+        database.number(&decided).await,
+        harness.client.depth(&harness.site().names.commands).await,
+        database.number("SELECT count(*) FROM outbox").await,
+    )
+}
+
+#[tokio::test]
+async fn terminated_at_each_fail_point_in_turn() {
+    let (mut harness, product) = between_services(Setup::new()).await;
+
+    let mut events = Vec::new();
+    for point in POINTS {
+        let action = format!("{point}=1*return(stop)");
+        let mut service = harness.site().start_service_with(&[("FAILPOINTS", &action)]).await;
+        // What is decided while there is no connection for events yet stays in the outbox.
+        service.ready().await;
+        let command = Message::reserve(Uuid::new_v4(), &[(product, 1)]);
+        harness.client.send(&command).await;
+        service.until_stopped().await;
+        service.terminate();
+        service.resume();
+        assert_eq!(service.exit().await.code(), Some(0), "{point}");
+        // Decided, acknowledged, and published: the message was in hand when the signal came.
+        assert_eq!(left_of(&harness, &command).await, (1, 0, 0), "{point}");
+        let event = harness.next_outcome_of(&command).await;
+        event.reservation();
+        events.push(event);
+    }
+
+    harness.add_replica().await;
+    harness.assert_level(product, 1000 - POINTS.len() as u64, POINTS.len() as u64).await;
+    events.extend(harness.finish_after_an_outage().await);
+    assert_told_the_same(&events);
+}
