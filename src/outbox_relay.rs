@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use sqlx::PgConnection;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -171,17 +172,10 @@ impl Relay {
 
     /// Looks for orphans now and then, until `stop`.
     pub async fn sweep(self, stop: CancellationToken) {
-        let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut interval = self.interval();
         let mut after = i64::MIN;
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
-            if let Err(error) = self.measure().await {
-                warn!(%error, "the outbox cannot be looked at");
-                continue;
-            }
-            let measured_at = Instant::now();
-            // While much is left it is measured again meanwhile.
-            while !stop.is_cancelled() && measured_at.elapsed() < interval.period() {
+            while !stop.is_cancelled() {
                 match self.adopt_orphans(&mut after).await {
                     Ok(Published { events: 0, .. }) => break,
                     Ok(Published { events, refused, .. }) => {
@@ -199,10 +193,22 @@ impl Relay {
         }
     }
 
-    async fn measure(&self) -> Result<(), StorageError> {
-        let backlog = self.database.using(async |connection| outbox::backlog(connection).await).await?;
-        self.metrics.outbox(backlog.events, backlog.oldest_seconds);
-        Ok(())
+    /// Measures the outbox now and then, until `stop`: on its own, for nothing leaves while RabbitMQ takes nothing, and that
+    /// must be seen.
+    pub async fn measure(self, stop: CancellationToken) {
+        let mut interval = self.interval();
+        while stop.run_until_cancelled(interval.tick()).await.is_some() {
+            match self.database.using(async |connection| outbox::backlog(connection).await).await {
+                Ok(backlog) => self.metrics.outbox(backlog.events, backlog.oldest_seconds),
+                Err(error) => warn!(%error, "the outbox cannot be looked at"),
+            }
+        }
+    }
+
+    fn interval(&self) -> Interval {
+        let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        interval
     }
 
     /// Publishes what nobody saw to in time; says what came of it. In rounds, each row `after` the last: what is refused

@@ -48,6 +48,11 @@ pub enum ServiceError {
     /// Work in hand did not come to its end within the grace period, or before the second signal.
     #[error("stopped before all work in hand was finished; what was not acknowledged comes again")]
     GraceOver,
+    /// A fault of this program. Without one of its parts it would look well and do nothing.
+    #[error(
+        "stopped because of a fault of this program, which the log tells; what was not acknowledged comes again"
+    )]
+    Fault,
 }
 
 /// Runs the service until it is told to stop.
@@ -132,16 +137,23 @@ impl Parts {
             return Ok(());
         };
         prepared?;
-        let (database, hard) = (self.database.clone(), self.shutdown.hard.clone());
+        let (database, Shutdown { soft, hard }) = (self.database.clone(), self.shutdown.clone());
         let mut tasks = self.spawn();
+        let mut has_fault = false;
         let finished = hard.run_until_cancelled(async {
             while let Some(task) = tasks.join_next().await {
                 if let Err(error) = task {
-                    error!(%error, "a task ended with a fault");
+                    error!(%error, "a task ended with a fault: stopping");
+                    has_fault = true;
+                    soft.cancel();
                 }
             }
         });
-        if finished.await.is_none() {
+        let is_finished = finished.await.is_some();
+        if has_fault {
+            return Err(ServiceError::Fault);
+        }
+        if !is_finished {
             return Err(ServiceError::GraceOver);
         }
         database.close().await;
@@ -197,6 +209,7 @@ impl Parts {
         let (to_relay, commits) = mpsc::channel(COMMITS_WAITING_MAX);
         tasks.spawn(relay.clone().relay(commits, soft.clone()));
         tasks.spawn(relay.clone().relay_in_order(soft.clone()));
+        tasks.spawn(relay.clone().measure(soft.clone()));
         tasks.spawn(relay.sweep(soft.clone()));
         tasks.spawn(retention::run(database.clone(), settings.retention.clone(), soft.clone()));
 

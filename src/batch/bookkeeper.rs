@@ -45,9 +45,16 @@ pub struct Bookkeeper {
     pub searched: Searched,
 }
 
+/// Holds whose stock was given back.
+pub(super) struct Lapsed {
+    pub(super) holds: usize,
+    /// To be handed on.
+    pub(super) promised: Promised,
+}
+
 /// What came of trying to decide.
 enum Tried {
-    Committed(Vec<Answered>),
+    Committed(Vec<Answered>, Promised),
     /// Nothing has happened: these lapsed holds may give back what falls short.
     Missed(Vec<Uuid>),
 }
@@ -64,11 +71,14 @@ impl Bookkeeper {
                 self.searched.forget();
             }
             match tried? {
-                Tried::Committed(answered) => return Ok(answered),
+                Tried::Committed(answered, promised) => {
+                    self.hand_on(promised).await;
+                    return Ok(answered);
+                }
                 // Reservations are locked before stock, so the whole batch begins anew with them.
                 Tried::Missed(more) if lapsed.len() < LAPSED_AT_ONCE as usize => lapsed.extend(more),
                 Tried::Missed(more) => {
-                    self.database.in_time(self.lapse(&more)).await?;
+                    self.lapse(&more).await?;
                 }
             }
         }
@@ -111,8 +121,7 @@ impl Bookkeeper {
         watch.lap(Step::Commit);
         self.searched.note(&short, now);
         self.metrics.batch(accepted.len());
-        self.hand_on(promised).await;
-        Ok(Tried::Committed(answered))
+        Ok(Tried::Committed(answered, promised))
     }
 
     /// Lapsed holds, not known yet, of products that fall short. A cart that has got a hold meanwhile must not be
@@ -136,27 +145,31 @@ impl Bookkeeper {
 
     /// Gives back the stock of those of these holds whose time is over; says how many that were.
     pub async fn lapse(&self, ids: &[Uuid]) -> Result<usize, StorageError> {
-        let mut transaction = self.database.begin().await?;
-        let Opened { books, now, .. } = open(transaction.connection()?, &[], ids).await?;
-        self.lapse_in(transaction, books, now).await
+        let lapsing = async {
+            let mut transaction = self.database.begin().await?;
+            let Opened { books, now, .. } = open(transaction.connection()?, &[], ids).await?;
+            self.lapse_in(transaction, books, now).await
+        };
+        let Lapsed { holds, promised } = self.database.in_time(lapsing).await?;
+        self.hand_on(promised).await;
+        Ok(holds)
     }
 
-    /// Gives back the stock of what is due in these books; says how many holds that were.
+    /// Gives back the stock of what is due in these books.
     pub(super) async fn lapse_in(
         &self,
         mut transaction: Transaction,
         mut books: Books<Record>,
         now: DateTime<Utc>,
-    ) -> Result<usize, StorageError> {
+    ) -> Result<Lapsed, StorageError> {
         let events: Vec<Event> =
             lapse(&mut books, now).iter().map(|event| Event::of(event, Arc::default())).collect();
         let changes = books.into_changes();
-        let lapsed = changes.updated.len();
+        let holds = changes.updated.len();
         let promised = self.persist(transaction.connection()?, &changes, &[], events).await?;
         transaction.commit().await?;
-        self.metrics.lapsed(lapsed);
-        self.hand_on(promised).await;
-        Ok(lapsed)
+        self.metrics.lapsed(holds);
+        Ok(Lapsed { holds, promised })
     }
 
     async fn persist(
@@ -178,7 +191,9 @@ impl Bookkeeper {
         Ok(Promised { keys, events: ours, has_ordered: !ordered.is_empty() })
     }
 
-    async fn hand_on(&self, promised: Promised) {
+    /// Hands events to the relay, which takes as long as RabbitMQ does: never within a deadline of the database, after which
+    /// all that is committed would be done again.
+    pub(super) async fn hand_on(&self, promised: Promised) {
         if promised.is_empty() {
             return;
         }

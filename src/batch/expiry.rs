@@ -1,13 +1,14 @@
 //! Gives back the stock of holds whose time is over.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Bookkeeper;
-use super::bookkeeper::{LAPSED_AT_ONCE, Opened, open, products};
+use super::bookkeeper::{LAPSED_AT_ONCE, Lapsed, Opened, open, products};
+use super::promised::Promised;
 use crate::config::{BatchSettings, ExpirySettings};
 use crate::domain::Books;
 use crate::storage::{StorageError, lapsing, reservation, stock};
@@ -25,10 +26,17 @@ pub struct Expiry {
 
 /// A step of a sweep.
 struct Step {
-    lapsed: usize,
+    lapsed: Lapsed,
     /// Seconds since the first of these holds lapsed.
     late_seconds: f64,
     is_last: bool,
+}
+
+impl Step {
+    fn nothing() -> Self {
+        let lapsed = Lapsed { holds: 0, promised: Promised::default() };
+        Self { lapsed, late_seconds: 0.0, is_last: true }
+    }
 }
 
 impl Expiry {
@@ -36,12 +44,19 @@ impl Expiry {
     pub async fn run(self, stop: CancellationToken) {
         let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut swept_at = Instant::now();
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
             match self.sweep(&stop).await {
                 Ok(0) => {}
                 Ok(lapsed) => info!(lapsed, "holds have lapsed"),
-                Err(error) => warn!(%error, "lapsed holds cannot be given back yet"),
+                Err(error) => {
+                    warn!(%error, "lapsed holds cannot be given back yet");
+                    // Some may have been due since then.
+                    self.bookkeeper.metrics.expiry_lag(swept_at.elapsed().as_secs_f64());
+                    continue;
+                }
             }
+            swept_at = Instant::now();
         }
     }
 
@@ -57,8 +72,12 @@ impl Expiry {
                 }
                 done => done?,
             };
-            lapsed += done.lapsed;
-            self.bookkeeper.metrics.expiry_lag(done.late_seconds);
+            lapsed += done.lapsed.holds;
+            self.bookkeeper.hand_on(done.lapsed.promised).await;
+            // What is locked by somebody else is as late as it was when it was found.
+            if !done.is_last || busy.is_empty() {
+                self.bookkeeper.metrics.expiry_lag(done.late_seconds);
+            }
             if done.is_last {
                 break;
             }
@@ -70,11 +89,12 @@ impl Expiry {
         let mut transaction = self.bookkeeper.database.begin().await?;
         let Some((ids, late_seconds)) = self.due(transaction.connection()?, busy).await? else {
             transaction.rollback().await?;
-            return Ok(Step { lapsed: 0, late_seconds: 0.0, is_last: true });
+            return Ok(Step::nothing());
         };
         let Opened { books, now, .. } = open(transaction.connection()?, &[], &ids).await?;
         let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
-        Ok(Step { lapsed, late_seconds, is_last: lapsed == 0 })
+        let is_last = lapsed.holds == 0;
+        Ok(Step { lapsed, late_seconds, is_last })
     }
 
     /// The same with what nobody else has locked; notes which products somebody has.
@@ -82,7 +102,7 @@ impl Expiry {
         let mut transaction = self.bookkeeper.database.begin().await?;
         let Some((ids, late_seconds)) = self.due(transaction.connection()?, busy).await? else {
             transaction.rollback().await?;
-            return Ok(Step { lapsed: 0, late_seconds: 0.0, is_last: true });
+            return Ok(Step::nothing());
         };
         let mut holds = reservation::lock_free(transaction.connection()?, &ids).await?;
         let locked = stock::busy(transaction.connection()?, &products(&[], &holds)).await?;

@@ -73,7 +73,7 @@ impl From<ServiceError> for Failure {
             ServiceError::Settings(error) => error.into(),
             ServiceError::Storage(error) => error.into(),
             ServiceError::Http { .. } => Self::Usage(error.to_string()),
-            ServiceError::GraceOver => Self::System(error.to_string()),
+            ServiceError::GraceOver | ServiceError::Fault => Self::System(error.to_string()),
         }
     }
 }

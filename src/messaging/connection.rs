@@ -72,6 +72,7 @@ pub struct Link {
     socket: Socket,
     pauses: ExponentialBackoff,
     connected_at: Option<Instant>,
+    was_made: bool,
 }
 
 impl Link {
@@ -99,6 +100,7 @@ impl Link {
             socket,
             pauses: pauses(PAUSE_MIN),
             connected_at: None,
+            was_made: false,
         }
     }
 
@@ -112,6 +114,12 @@ impl Link {
     #[must_use]
     pub fn settings(&self) -> &AmqpSettings {
         &self.settings
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Tells what the connection is good for.
@@ -129,11 +137,15 @@ impl Link {
             if self.connected_at.is_some() {
                 let pause = self.pauses.next().unwrap_or(PAUSE_MAX);
                 stop.run_until_cancelled(tokio::time::sleep(pause)).await?;
-                self.metrics.reconnected(self.name);
             }
             self.connected_at = Some(Instant::now());
             match stop.run_until_cancelled(self.try_connect()).await? {
-                Ok(connection) => return Some(connection),
+                Ok(connection) => {
+                    if std::mem::replace(&mut self.was_made, true) {
+                        self.metrics.reconnected(self.name);
+                    }
+                    return Some(connection);
+                }
                 Err(error) => {
                     self.socket.shut();
                     warn!(connection = self.name, %error, "waiting for RabbitMQ");

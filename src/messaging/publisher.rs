@@ -187,7 +187,8 @@ impl PublisherTask {
                 Err(error) => warn!(connection = self.link.name(), %error, "publishing failed"),
             }
             if !self.with_confirms {
-                self.in_hand.clear();
+                let lost = self.in_hand.drain(..).map(|job| job.publications.len()).sum();
+                self.link.metrics().replies_dropped(lost);
             }
         }
     }

@@ -57,3 +57,23 @@ async fn killed_at_each_fail_point_in_turn() {
     events.extend(harness.finish_after_an_outage().await);
     assert_told_the_same(&events);
 }
+
+/// Without one of its tasks a service would look well and do nothing: it ends, and whoever runs it starts another.
+#[tokio::test]
+async fn a_fault_of_the_program_ends_it() {
+    let mut harness = Setup::new().start().await;
+    let product = harness.product(10).await;
+    harness.services()[0].stop().await;
+    harness.services().clear();
+
+    let mut faulty = harness.site().start_service_with(&[("FAILPOINTS", "after-receive=1*panic")]).await;
+    let command = Message::reserve(Uuid::new_v4(), &[(product, 1)]);
+    harness.client.send(&command).await;
+    assert_eq!(faulty.exit().await.code(), Some(3));
+    assert!(faulty.log().contains("a task ended with a fault"), "{}", faulty.log());
+
+    harness.add_replica().await;
+    harness.next_outcome_of(&command).await.reservation();
+    harness.assert_level(product, 9, 1).await;
+    harness.finish_after_an_outage().await;
+}

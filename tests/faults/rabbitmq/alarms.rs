@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::Scene;
 use super::broker::{broker, took};
-use crate::support::eventually;
 use crate::support::load::carts_for;
 use crate::support::sender::Sender;
+use crate::support::{Message, eventually};
 
 /// More commands than the service takes in while their events do not leave.
 const BACKLOG: usize = 1500;
@@ -64,4 +66,42 @@ async fn hold_out(scene: &Scene, idle_kb: u64) {
     let kb = service.memory_kb();
     assert!(kb < idle_kb + MORE_MEMORY_MAX_KB, "{idle_kb} KB when idle, {kb} KB");
     assert!(scene.site.database.number("SELECT count(*) FROM outbox").await > 0, "events wait");
+}
+
+/// Parts that are consumed, one by one, of a larger hold.
+const PARTS: i64 = 60;
+
+/// It lasts longer than any transaction may. What is done once more by mistake is done twice where a command has no id.
+#[tokio::test]
+async fn an_alarm_longer_than_a_deadline_of_the_database_makes_nothing_happen_twice() {
+    let settings =
+        [("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "1000"), ("INVENTORY__BATCH__COMMANDS", "1")];
+    let mut scene = Scene::open(broker().await, &settings).await;
+    let mut sender = Sender::new(&scene.site.servers.amqp_url, &scene.site.names);
+    let hold = Uuid::new_v4().to_string();
+    let reserve = Message::reserve(Uuid::new_v4(), &[(scene.product, 2 * PARTS.unsigned_abs())]);
+    sender.send(&[reserve.with("reservationId", hold.as_str())]).await;
+    eventually("the hold is there", async || scene.decided().await == 1).await;
+
+    scene.service.pause();
+    let part = Message::consume(&hold).of(&[(scene.product, 1)]).without_id();
+    sender.send(&vec![part; PARTS.try_into().unwrap()]).await;
+    let [[set, reset], _] = ALARMS;
+    scene.broker.rabbitmqctl(set).await;
+    scene.service.resume();
+    // The age of the outbox is told while nothing leaves.
+    eventually("events wait for long", async || {
+        scene.service.metric("inventory_outbox_oldest_seconds").await >= 3
+    })
+    .await;
+    scene.broker.rabbitmqctl(reset).await;
+    scene.service.ready().await;
+    let consumed = "SELECT coalesce(sum(units), 0)::bigint FROM reservation, unnest(consumed) AS units";
+    eventually("all parts are consumed", async || {
+        scene.site.database.number(consumed).await >= PARTS
+    })
+    .await;
+    scene.service.stop().await;
+    assert_eq!(scene.site.database.number(consumed).await, PARTS);
+    assert!(!scene.service.log().contains("waiting for the database"), "the database did nothing wrong");
 }

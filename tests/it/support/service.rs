@@ -68,11 +68,11 @@ impl Service {
         http::get(self.address, "/readyz").await.unwrap_or_else(|error| (0, error.to_string()))
     }
 
-    /// A count of `/metrics`, named with its labels; 0 where it is not there yet.
+    /// A figure of `/metrics`, named with its labels, in whole units; 0 where it is not there yet.
     pub async fn metric(&self, name: &str) -> u64 {
         let (_, text) = http::get(self.address, "/metrics").await.unwrap();
         let figure = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        figure.map_or(0, |figure| figure.parse().unwrap())
+        figure.and_then(|figure| figure.split('.').next()).map_or(0, |whole| whole.parse().unwrap())
     }
 
     /// Bytes of memory that it has now.
