@@ -97,10 +97,7 @@ async fn an_alarm_longer_than_a_deadline_of_the_database_makes_nothing_happen_tw
     scene.broker.rabbitmqctl(reset).await;
     scene.service.ready().await;
     let consumed = "SELECT coalesce(sum(units), 0)::bigint FROM reservation, unnest(consumed) AS units";
-    eventually("all parts are consumed", async || {
-        scene.site.database.number(consumed).await >= PARTS
-    })
-    .await;
+    eventually("all parts are consumed", async || scene.site.database.number(consumed).await >= PARTS).await;
     scene.service.stop().await;
     assert_eq!(scene.site.database.number(consumed).await, PARTS);
     assert!(!scene.service.log().contains("waiting for the database"), "the database did nothing wrong");
