@@ -18,7 +18,7 @@ const BACKLOG: usize = 1500;
 const MORE_MEMORY_MAX_KB: u64 = 60_000;
 
 /// Longest wait for a broker that does not say why it does not answer.
-const TIMEOUT_MS: u64 = 500;
+const TIMEOUT_MS: u64 = 2000;
 
 const ALARMS: [[&[&str]; 2]; 2] = [
     [&["set_vm_memory_high_watermark", "0"], &["set_vm_memory_high_watermark", "0.4"]],
@@ -60,9 +60,11 @@ async fn hold_out(scene: &Scene, idle_kb: u64) {
     })
     .await;
     let threads = service.threads("lapin-io-loop");
-    tokio::time::sleep(Duration::from_millis(4 * TIMEOUT_MS)).await;
+    tokio::time::sleep(Duration::from_millis(2 * TIMEOUT_MS)).await;
     assert_eq!(service.threads("lapin-io-loop"), threads, "connections are left behind");
-    assert!(!service.log().contains("failed"), "the connection is kept");
+    let log = service.log();
+    let failed = log.lines().find(|line| line.contains("failed"));
+    assert_eq!(failed, None, "the connection is kept");
     let kb = service.memory_kb();
     assert!(kb < idle_kb + MORE_MEMORY_MAX_KB, "{idle_kb} KB when idle, {kb} KB");
     assert!(scene.site.database.number("SELECT count(*) FROM outbox").await > 0, "events wait");

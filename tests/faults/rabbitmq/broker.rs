@@ -58,10 +58,15 @@ impl<T> Shared<T> {
     }
 
     /// Waits for its turn. What is made is given a number.
-    pub async fn take(&'static self, make: impl FnOnce(usize) -> T) -> Turn<T> {
-        let held = self.hold(make);
-        let turn = Arc::clone(&held.turn).lock_owned().await;
-        Turn { held, of: self, _turn: turn }
+    pub async fn take(&'static self, make: impl Fn(usize) -> T) -> Turn<T> {
+        loop {
+            let held = self.hold(&make);
+            let turn = Arc::clone(&held.turn).lock_owned().await;
+            // Who had them before may have left them for good.
+            if std::ptr::eq(self.current().as_ptr(), Arc::as_ptr(&held)) {
+                return Turn { held, of: self, _turn: turn };
+            }
+        }
     }
 }
 
