@@ -4,14 +4,12 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
+use crate::kit::assert_small;
 use crate::support::books::{assert_refused, migrated};
 use crate::support::deployment::Deployment;
 use crate::support::scale::size;
 use crate::support::site::Site;
 use crate::support::{Harness, Message, Setup, eventually};
-
-/// More memory than this is not taken by any backlog.
-const MEMORY_MAX: u64 = 200 << 20;
 
 /// Promises so many events, each in a commit of its own, the way that a replica does which then dies.
 async fn leave_backlog(harness: &Harness, events: usize) {
@@ -43,8 +41,7 @@ async fn two_replicas_drain_a_backlog_and_new_commands_do_not_wait_for_it() {
             reserved.next_caused_by(cart.id(), "the outcome of a new cart").await;
             new += 1;
             for service in harness.services() {
-                let memory = service.memory();
-                assert!(memory < MEMORY_MAX, "{memory} bytes of memory");
+                assert_small(service);
             }
         }
         let event = harness.client.events.next("the rest of the backlog").await;

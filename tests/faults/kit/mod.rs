@@ -7,4 +7,4 @@ mod vitals;
 
 pub use proxy::{Blow, Direction, Proxy, Weather};
 pub use stage::between_services;
-pub use vitals::Vitals;
+pub use vitals::{Vitals, assert_small};

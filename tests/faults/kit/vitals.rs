@@ -7,6 +7,9 @@ use crate::support::service::Service;
 /// Clock ticks a second, in which Linux counts the time of a process: the same on every machine that this runs on.
 const TICKS: u64 = 100;
 
+/// More memory than this, in a build with debug assertions, is taken by no backlog and no number of commands.
+const MEMORY_MIB_MAX: usize = 200;
+
 /// What a service has at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vitals {
@@ -41,4 +44,10 @@ impl Vitals {
             busy: Duration::from_millis(ticks * 1000 / TICKS),
         }
     }
+}
+
+/// Demands that a service has no more memory than it may ever take.
+pub fn assert_small(service: &Service) {
+    let mib = Vitals::of(service).memory_mib;
+    assert!(mib < MEMORY_MIB_MAX, "{mib} MiB of memory");
 }

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldArray};
+use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use uuid::Uuid;
 
 use crate::support::http;
@@ -153,7 +153,8 @@ async fn a_dead_letter_of_the_fullest_envelope_is_whole() {
     for (name, value) in message.headers.inner() {
         assert_eq!(letter.raw_header(name.as_str()), Some(value), "{name}");
     }
-    let without_headers = |properties: &BasicProperties| properties.clone().with_headers(Default::default());
+    let without_headers =
+        |properties: &BasicProperties| properties.clone().with_headers(FieldTable::default());
     assert_eq!(without_headers(&letter.properties), without_headers(&message.to_properties()));
     harness.finish().await;
 }

@@ -1,16 +1,13 @@
 //! PostgreSQL cannot be reached: for long, while commands pile up, or without a word.
 
 use super::{ONE_DELIVERY, TRIED_AGAIN};
-use crate::kit::{Blow, Proxy, Weather};
+use crate::kit::{Blow, Proxy, Weather, assert_small};
 use crate::support::deployment::Deployment;
 use crate::support::load::assert_one_outcome_each;
 use crate::support::outage::{CARTS, light_load, outcomes, ready_again, until_missing};
 use crate::support::scale::size;
 use crate::support::site::Site;
 use crate::support::{Harness, Message, eventually};
-
-/// More memory than this is not taken by any number of commands.
-const MEMORY_MAX: u64 = 200 << 20;
 
 /// A service whose way to PostgreSQL leads through a proxy.
 async fn behind_a_proxy(settings: &[(&str, &str)]) -> (Proxy, Harness) {
@@ -51,15 +48,13 @@ async fn commands_pile_up_while_postgresql_is_away() {
     let prefetched = 512;
     let waiting = harness.client.depth(&harness.site().names.commands).await;
     assert!(waiting as usize >= count - prefetched, "{waiting} of {count} commands are left");
-    let memory = harness.services()[0].memory();
-    assert!(memory < MEMORY_MAX, "{memory} bytes of memory");
+    assert_small(&harness.services()[0]);
 
     proxy.set(Weather::Clear);
     ready_again(&harness.services()[0]).await;
     let mut events = harness.client.events.take(count, "all outcomes").await;
     harness.until_all_is_published().await;
-    let memory = harness.services()[0].memory();
-    assert!(memory < MEMORY_MAX, "{memory} bytes of memory");
+    assert_small(&harness.services()[0]);
     harness.assert_level(product, 1_000_000 - count as u64, count as u64).await;
     events.extend(harness.finish_after_an_outage().await);
     assert_one_outcome_each(&events, &carts);

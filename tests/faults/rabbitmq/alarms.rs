@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::Scene;
 use super::broker::{broker, took};
+use crate::kit::Vitals;
 use crate::support::load::carts_for;
 use crate::support::sender::Sender;
 use crate::support::{Message, eventually};
@@ -15,7 +16,7 @@ const BACKLOG: usize = 1500;
 
 /// What may wait in memory is bounded: this is what commands, events and threads may take on top of what an idle service
 /// does, in a build with debug assertions.
-const MORE_MEMORY_MAX_KB: u64 = 60_000;
+const MORE_MEMORY_MAX_MIB: usize = 60;
 
 /// Longest wait for a broker that does not say why it does not answer.
 const TIMEOUT_MS: u64 = 2000;
@@ -30,7 +31,7 @@ const ALARMS: [[&[&str]; 2]; 2] = [
 async fn what_a_memory_or_disk_alarm_holds_up_goes_on_after_it() {
     let timeout = TIMEOUT_MS.to_string();
     let scene = Scene::open(broker().await, &[("INVENTORY__AMQP__TIMEOUT_MS", &timeout)]).await;
-    let idle = scene.service.memory_kb();
+    let idle = Vitals::of(&scene.service).memory_mib;
     let mut carts = Vec::new();
     for [set, reset] in ALARMS {
         scene.service.pause();
@@ -52,7 +53,7 @@ async fn what_a_memory_or_disk_alarm_holds_up_goes_on_after_it() {
 
 /// Demands that the service keeps its connection for as long as nothing is taken on it, and that no more than is bounded
 /// gathers in its memory.
-async fn hold_out(scene: &Scene, idle_kb: u64) {
+async fn hold_out(scene: &Scene, idle_mib: usize) {
     let service = &scene.service;
     eventually("/readyz says that nothing is taken", async || {
         let (status, missing) = service.readyz().await;
@@ -65,8 +66,8 @@ async fn hold_out(scene: &Scene, idle_kb: u64) {
     let log = service.log();
     let failed = log.lines().find(|line| line.contains("failed"));
     assert_eq!(failed, None, "the connection is kept");
-    let kb = service.memory_kb();
-    assert!(kb < idle_kb + MORE_MEMORY_MAX_KB, "{idle_kb} KB when idle, {kb} KB");
+    let mib = Vitals::of(service).memory_mib;
+    assert!(mib < idle_mib + MORE_MEMORY_MAX_MIB, "{idle_mib} MiB when idle, {mib} MiB");
     assert!(scene.site.database.number("SELECT count(*) FROM outbox").await > 0, "events wait");
 }
 

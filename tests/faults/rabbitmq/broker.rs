@@ -35,7 +35,7 @@ struct Held<T> {
 pub struct Turn<T: 'static> {
     held: Arc<Held<T>>,
     of: &'static Shared<T>,
-    _turn: OwnedMutexGuard<()>,
+    _only: OwnedMutexGuard<()>,
 }
 
 impl<T> Shared<T> {
@@ -51,9 +51,9 @@ impl<T> Shared<T> {
         let mut current = self.current();
         current.upgrade().unwrap_or_else(|| {
             let servers = make(self.made.fetch_add(1, Ordering::Relaxed));
-            let made = Arc::new(Held { servers, turn: Arc::default() });
-            *current = Arc::downgrade(&made);
-            made
+            let held = Arc::new(Held { servers, turn: Arc::default() });
+            *current = Arc::downgrade(&held);
+            held
         })
     }
 
@@ -64,7 +64,7 @@ impl<T> Shared<T> {
             let turn = Arc::clone(&held.turn).lock_owned().await;
             // Who had them before may have left them for good.
             if std::ptr::eq(self.current().as_ptr(), Arc::as_ptr(&held)) {
-                return Turn { held, of: self, _turn: turn };
+                return Turn { held, of: self, _only: turn };
             }
         }
     }
@@ -148,6 +148,11 @@ impl<T> Scene<T> {
 
     /// Demands one outcome of each command, which may be told more than once, and what must hold at every end.
     pub async fn finish(self, commands: &[Message]) {
+        // Boxed: everything that awaits it would be as large.
+        Box::pin(self.demand_one_outcome_each(commands)).await;
+    }
+
+    async fn demand_one_outcome_each(self, commands: &[Message]) {
         let Self { service, site, product, events, broker } = self;
         let client = Client::connect_to_durable_events(&site.servers.amqp_url, &site.names, &events).await;
         let mut harness = Harness::with(client, Deployment { services: vec![service], site });

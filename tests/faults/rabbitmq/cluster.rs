@@ -2,19 +2,16 @@
 //!
 //! Its start alone takes a quarter of a minute: it is there with `scripts/test --full`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::broker::{Scene, Shared, took};
 use crate::support::eventually;
 use crate::support::scale::size;
-use crate::support::servers::{PrivateServers, Server};
+use crate::support::servers::{PrivateServers, Server, until_queues_are_remembered};
 
 /// Nodes that do not answer are noticed soon.
 const SETTINGS: [(&str, &str); 2] =
     [("INVENTORY__AMQP__HEARTBEAT_SECONDS", "2"), ("INVENTORY__AMQP__TIMEOUT_MS", "3000")];
-
-/// See `restarts`.
-const REMEMBERED_AFTER: Duration = Duration::from_millis(1500);
 
 /// Three nodes.
 struct Cluster {
@@ -58,7 +55,7 @@ async fn scene() -> Option<Scene<Cluster>> {
     cluster.start().await;
     let (url, servers) = (cluster.url(), cluster.others[0].with_shared_other(Server::RabbitMq));
     let scene = Scene::on(servers, cluster, &[&SETTINGS[..], &[("AMQP_URL", url.as_str())]].concat()).await;
-    tokio::time::sleep(REMEMBERED_AFTER).await;
+    until_queues_are_remembered().await;
     Some(scene)
 }
 

@@ -1,26 +1,20 @@
 //! RabbitMQ goes, cleanly or not, and comes back on the same data.
 
-use std::time::Duration;
-
 use super::Scene;
 use super::broker::broker;
 use crate::support::eventually;
-use crate::support::servers::Server;
-
-/// RabbitMQ writes down which quorum queues it has only half a second after they were declared; killed before, it finds
-/// no leader for them ever again (<https://github.com/rabbitmq/rabbitmq-server/issues/10070>). Nothing tells when it has.
-const REMEMBERED_AFTER: Duration = Duration::from_millis(1500);
+use crate::support::servers::{Server, until_queues_are_remembered};
 
 async fn go_and_come_back(is_clean: bool) {
     let scene = Scene::open(broker().await, &[]).await;
-    tokio::time::sleep(REMEMBERED_AFTER).await;
+    until_queues_are_remembered().await;
     let mut load = scene.load(200);
     load.confirmed(50).await;
     let servers = &scene.broker;
     if is_clean {
-        servers.stop(Server::RabbitMq).await
+        servers.stop(Server::RabbitMq).await;
     } else {
-        servers.kill(Server::RabbitMq).await
+        servers.kill(Server::RabbitMq).await;
     }
     eventually("/readyz names what is missing", async || {
         let (status, missing) = scene.service.readyz().await;

@@ -34,9 +34,9 @@ async fn rolling_restarts_cost_no_command() {
 async fn replace(harness: &mut Harness, is_clean: bool) {
     let mut oldest = harness.services().remove(0);
     if is_clean {
-        oldest.stop().await
+        oldest.stop().await;
     } else {
-        oldest.kill()
+        oldest.kill();
     }
     harness.add_replica().await;
 }

@@ -6,7 +6,7 @@ use super::load::SharedHistory;
 use crate::kit::Proxy;
 use crate::support::conformance::{names_the_customer, tells};
 use crate::support::names::Names;
-use crate::support::servers::{PrivateServers, Server};
+use crate::support::servers::{PrivateServers, Server, until_queues_are_remembered};
 use crate::support::service::Service;
 use crate::support::site::Site;
 
@@ -34,10 +34,6 @@ const SETTINGS: [(&str, &str); 2] = [
     ("INVENTORY__OUTBOX__LEASE_SECONDS", "3"),
 ];
 
-/// RabbitMQ writes down which quorum queues it has only half a second after they were declared; killed before, it finds
-/// no leader for them ever again (<https://github.com/rabbitmq/rabbitmq-server/issues/10070>). Nothing tells when it has.
-const REMEMBERED_AFTER: Duration = Duration::from_millis(1500);
-
 impl Fleet {
     /// Servers, and so many replicas that are ready.
     pub async fn start(replicas: usize) -> Self {
@@ -54,7 +50,7 @@ impl Fleet {
         for replica in &fleet.replicas {
             replica.service.ready().await;
         }
-        tokio::time::sleep(REMEMBERED_AFTER).await;
+        until_queues_are_remembered().await;
         fleet
     }
 

@@ -172,3 +172,9 @@ impl Drop for PrivateServers {
         }
     }
 }
+
+/// RabbitMQ writes down which quorum queues it has only half a second after they were declared; killed before, it finds
+/// no leader for them ever again (<https://github.com/rabbitmq/rabbitmq-server/issues/10070>). Nothing tells when it has.
+pub async fn until_queues_are_remembered() {
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+}

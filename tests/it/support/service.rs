@@ -75,13 +75,6 @@ impl Service {
         figure.and_then(|figure| figure.split('.').next()).map_or(0, |whole| whole.parse().unwrap())
     }
 
-    /// Bytes of memory that it has now.
-    pub fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-    }
-
     /// All that it has logged.
     pub fn log(&self) -> String {
         self.log.borrow().clone()
@@ -143,14 +136,6 @@ impl Service {
         // One that ends meanwhile has no name any more.
         let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
         names.filter(|found| found.trim_end() == name).count()
-    }
-
-    /// The memory that it has in use, in KB.
-    pub fn memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.expect("the service has ended");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("how much that is");
-        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Ends it as a power cut would.
