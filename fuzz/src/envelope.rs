@@ -13,7 +13,7 @@ use inventory_service::messaging::{Publication, dead_letter, take_message};
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::protocol::basic::{gen_properties, parse_properties};
-use lapin::types::{AMQPValue, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use uuid::Uuid;
 
 use super::decoder::assert_tells;
@@ -142,7 +142,7 @@ fn assert_is_buried(message: &Message, properties: &BasicProperties, problem: &P
     if written(properties).len() > KEPT_WHOLE_BYTES_MAX {
         return;
     }
-    for (name, value) in properties.headers().iter().flat_map(|headers| headers.inner()) {
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         let kept_as = match name.as_str() {
             "CC" => "x-original-cc",
             "BCC" => "x-original-bcc",

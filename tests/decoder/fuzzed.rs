@@ -12,7 +12,9 @@ use super::targets::{decoder, envelope, seeds, settings};
 
 /// Changes a seed in a few places, and demands what must hold.
 fn holds_for(seeds: Vec<Vec<u8>>, holds: fn(&[u8])) {
-    seeds.iter().for_each(|seed| holds(seed));
+    for seed in &seeds {
+        holds(seed);
+    }
     let config = ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(seed in select(seeds), mutations in vec(mutation(), 1..6))| {
         holds(&applied(&mutations, seed));

@@ -59,7 +59,7 @@ async fn bad_messages_without_end_harm_nobody() {
         among += through(&mut harness, product, BURST).await;
         // Every tenth time, so that the queue does not grow for ever.
         if number % 10 == 0 || number == bursts {
-            let sent = u32::try_from((number - 1) % 10 + 1).unwrap() * u32::try_from(BURST).unwrap();
+            let sent = ((number - 1) % 10 + 1) * u32::try_from(BURST).unwrap();
             eventually("a dead letter of each", async || harness.client.depth(&letters).await == sent).await;
             let purged =
                 harness.client.channel.queue_purge(letters.as_str().into(), QueuePurgeOptions::default());

@@ -63,11 +63,11 @@ async fn a_zombie_does_no_harm(point: &str) {
 /// The other has to wait for its row locks, until PostgreSQL ends the transaction.
 #[tokio::test]
 async fn a_zombie_with_an_open_transaction() {
-    a_zombie_does_no_harm("before-commit").await;
+    Box::pin(a_zombie_does_no_harm("before-commit")).await;
 }
 
 /// The other tells of what the zombie has committed, and the zombie tells of it as well.
 #[tokio::test]
 async fn a_zombie_that_has_not_told_what_it_committed() {
-    a_zombie_does_no_harm("after-commit").await;
+    Box::pin(a_zombie_does_no_harm("after-commit")).await;
 }
