@@ -3,6 +3,7 @@
 
 mod away;
 mod locked;
+mod refused;
 mod refusing;
 mod restarted;
 mod slow;
