@@ -20,8 +20,7 @@ async fn a_command_that_is_refused_harms_no_neighbour_and_ends_as_a_dead_letter(
     let [refused, good] = harness.products([100, 1000]).await;
     harness.site().database.execute(&refuse(refused)).await;
     let bad = Message::reserve(Uuid::new_v4(), &[(refused, 1)]);
-    let neighbours: Vec<Message> =
-        (0..20).map(|_| Message::reserve(Uuid::new_v4(), &[(good, 1)])).collect();
+    let neighbours: Vec<Message> = (0..20).map(|_| Message::reserve(Uuid::new_v4(), &[(good, 1)])).collect();
     let service = &harness.services()[0];
     service.pause();
     harness.client.send_all(&neighbours[..10]).await;
