@@ -23,8 +23,7 @@ async fn assert_discreet(filter: &str, format: &str) {
         SELECT convert_from(event_body, 'UTF8') FROM command_outcome UNION ALL
         SELECT convert_from(body, 'UTF8') FROM command_outcome) AS everything WHERE row LIKE '%5ec2e7ed%'";
     assert_eq!(harness.site().database.number(in_the_books).await, 0);
-    let says_all = harness.log().to_lowercase().contains("trace");
-    assert_eq!(says_all, filter == "trace", "the log says as much as it was asked to");
+    assert_eq!(harness.log().starts_with('{'), format == "json", "the log is as it was asked for");
     harness.finish().await;
 }
 
