@@ -192,6 +192,11 @@ impl Fault {
         matches!(self, RabbitMqKilled | RabbitMqRestarted | ConnectionsClosed)
     }
 
+    /// Whether it strikes a replica itself.
+    pub fn is_of_a_replica(self) -> bool {
+        self.place() == Place::Service
+    }
+
     fn place(self) -> Place {
         match self {
             ServiceKilled | ServiceRestarted | ServicePaused => Place::Service,

@@ -150,7 +150,10 @@ impl Storm {
             fault.begin(&mut self.fleet).await;
         }
         sleep(faults[0].lasts).await;
-        for fault in faults {
+        // A replica that is to end needs its servers for that.
+        let (replicas, others): (Vec<_>, Vec<_>) =
+            faults.iter().partition(|planned| planned.fault.is_of_a_replica());
+        for fault in others.into_iter().chain(replicas) {
             fault.end(&mut self.fleet).await;
         }
         let names: Vec<Fault> = faults.iter().map(|planned| planned.fault).collect();
