@@ -151,8 +151,8 @@ impl Storm {
         }
         sleep(faults[0].lasts).await;
         // A replica that is to end needs its servers for that.
-        let (replicas, others): (Vec<_>, Vec<_>) =
-            faults.iter().partition(|planned| planned.fault.is_of_a_replica());
+        let (replicas, others): (Vec<Planned>, Vec<Planned>) =
+            faults.iter().copied().partition(|planned| planned.fault.is_of_a_replica());
         for fault in others.into_iter().chain(replicas) {
             fault.end(&mut self.fleet).await;
         }
