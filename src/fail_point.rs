@@ -3,7 +3,7 @@
 //! Only with the feature `failpoints`; nothing is left of it in a release. `FAILPOINTS` in the environment says what
 //! happens where, in the words of <https://docs.rs/fail>: `before-commit=2*off->1*return(stop)` goes by twice, and
 //! stops the process at the third time, as SIGSTOP does. Whoever waits for that sees it from outside, and sends
-//! SIGKILL, or SIGCONT: no thread of the runtime is blocked for it.
+//! SIGKILL, or SIGCONT.
 
 /// Reads what is to happen; it stands to the end of the process.
 #[cfg(feature = "failpoints")]
@@ -36,4 +36,6 @@ fn stop(name: &'static str) {
     {
         tracing::error!(%error, "cannot stop");
     }
+    // The signal is the process's: until another thread has seen it this one would go on, and past the point.
+    std::thread::sleep(std::time::Duration::from_millis(300));
 }

@@ -168,7 +168,7 @@ impl Parts {
             let prepared = if self.settings.database.migrate {
                 migrations::apply(&database).await
             } else {
-                migrations::check(&database).await
+                migrations::check(&self.database).await
             };
             match prepared {
                 Err(error) if error.is_away() || error.is_lost_race() => {

@@ -85,10 +85,12 @@ impl Handler {
                     self.metrics.retried("lost_race");
                 }
                 // As slow again and again: perhaps it is too much for one transaction.
-                Err(StorageError::Deadline(limit)) if part.len() > 1 && deadlines >= DEADLINES_MAX => {
-                    return Err(StorageError::Deadline(limit));
+                Err(error @ StorageError::Deadline(_))
+                    if deadlines >= DEADLINES_MAX && self.bookkeeper.database.ping().await.is_ok() =>
+                {
+                    return Err(error);
                 }
-                Err(error) if error.is_away() => {
+                Err(error) if error.is_away() || error.is_everybodys() => {
                     deadlines += u32::from(matches!(error, StorageError::Deadline(_)));
                     warn!(%error, "waiting for the database");
                     self.standstill.begin(&error);

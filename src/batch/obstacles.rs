@@ -59,6 +59,11 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Carts, and the hold that is live of each.
+    pub(super) fn live_holds(&self) -> impl Iterator<Item = (Uuid, Uuid)> {
+        self.live_holds.iter().map(|(cart, hold)| (*cart, *hold))
+    }
+
     /// Whether a command would have to wait.
     pub(super) fn hinders(&self, request: &Request) -> bool {
         let (ids, carts) = reservations_and_carts(&[request], &[]);

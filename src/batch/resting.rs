@@ -18,7 +18,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// After so long nobody is expected to come back for it.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 
-/// Products and reservations of commands that took too long.
+/// Carts, reservations and products of commands that took too long.
 #[derive(Debug, Clone, Default)]
 pub struct Resting(Arc<Mutex<BTreeMap<Uuid, Rest>>>);
 
@@ -26,6 +26,8 @@ pub struct Resting(Arc<Mutex<BTreeMap<Uuid, Rest>>>);
 struct Rest {
     until: Instant,
     pause: Duration,
+    /// The cart or the reservation whose command took too long.
+    because_of: Uuid,
 }
 
 impl Resting {
@@ -36,24 +38,31 @@ impl Resting {
     /// Whether a command is about any of it; then, whether it may be tried again.
     pub(super) fn may_try(&self, request: &Request) -> Option<bool> {
         let (resting, now) = (self.lock(), Instant::now());
-        about(request).filter_map(|id| resting.get(&id)).map(|rest| rest.until <= now).min()
+        let about = own(request).into_iter().chain(products(&[request], &[]));
+        about.filter_map(|id| resting.get(&id)).map(|rest| rest.until <= now).min()
     }
 
-    /// A command took too long.
+    /// A command took too long. Itself it rests longer each time; its products only where it is another command than
+    /// before, or one that is always too slow would keep all others from them.
     pub(super) fn add(&self, request: &Request) {
         let (mut resting, now) = (self.lock(), Instant::now());
         resting.retain(|_, rest| now.saturating_duration_since(rest.until) < FORGOTTEN_AFTER);
-        for id in about(request) {
-            let before = resting.get(&id).map(|rest| rest.pause);
-            let pause = before.map_or(PAUSE_MIN, |pause| PAUSE_MAX.min(pause * 2));
-            resting.insert(id, Rest { until: now + pause, pause });
+        let own = own(request);
+        let Some(because_of) = own.first().copied() else { return };
+        for id in own.iter().copied().chain(products(&[request], &[])) {
+            let longer = |before: &Rest| {
+                let is_news = own.contains(&id) || before.because_of != because_of;
+                if is_news { PAUSE_MAX.min(before.pause * 2) } else { before.pause }
+            };
+            let pause = resting.get(&id).map_or(PAUSE_MIN, longer);
+            resting.insert(id, Rest { until: now + pause, pause, because_of });
         }
     }
 
     /// A command did not.
     pub(super) fn remove(&self, request: &Request) {
         let mut resting = self.lock();
-        for id in about(request) {
+        for id in own(request).into_iter().chain(products(&[request], &[])) {
             resting.remove(&id);
         }
     }
@@ -63,7 +72,8 @@ impl Resting {
     }
 }
 
-fn about(request: &Request) -> impl Iterator<Item = Uuid> {
-    let (reservations, _) = reservations_and_carts(&[request], &[]);
-    reservations.into_iter().chain(products(&[request], &[]))
+/// The cart and the reservation that a command names.
+fn own(request: &Request) -> Vec<Uuid> {
+    let (reservations, carts) = reservations_and_carts(&[request], &[]);
+    carts.into_iter().chain(reservations).collect()
 }

@@ -36,8 +36,7 @@ impl<'a> Turn<'a> {
 
     /// Does what can be done; the settlements are in the order of the commands.
     pub(super) async fn run(mut self) -> Vec<Settlement> {
-        self.pass_over_known_obstacles().await;
-        self.pass_over_resting();
+        self.pass_over_what_waits().await;
         while let Some(part) = self.parts.pop() {
             let part = self.part_without(part, |_| false);
             if part.is_empty() {
@@ -45,11 +44,8 @@ impl<'a> Turn<'a> {
             }
             match self.handler.persevere(&self.commands_of(&part)).await {
                 Ok(answered) => self.done(&part, answered),
-                Err(_) if self.handler.stop.is_cancelled() => {
-                    for position in part {
-                        self.settled[position] = Settlement::retry();
-                    }
-                }
+                // What comes after it must not overtake it: all that is left comes again.
+                Err(_) if self.handler.stop.is_cancelled() => return self.settled,
                 Err(error @ StorageError::TooSlow(_)) => self.step_around(part, &error).await,
                 Err(error) => self.split(part, &error),
             }
@@ -60,27 +56,29 @@ impl<'a> Turn<'a> {
         self.settled
     }
 
-    /// What was locked before may still be so: nobody has to wait for it once more to learn that.
-    async fn pass_over_known_obstacles(&mut self) {
+    /// What was locked before may still be so: nobody has to wait for it once more to learn that. What took too long rests.
+    async fn pass_over_what_waits(&mut self) {
         let known = self.handler.obstacles.get();
-        if known.is_empty() {
+        if known.is_empty() && self.handler.resting.is_empty() {
             return;
         }
         // Otherwise whoever tries finds out.
         let all: Part = (0..self.commands.len()).collect();
         let Ok(survey) = self.handler.bookkeeper.survey(&self.requests_of(&all), Some(&known)).await else {
-            return;
+            return self.pass_over_resting();
         };
-        if survey.obstacles.is_empty() {
+        if survey.obstacles.is_empty() && !known.is_empty() {
             info!("nothing is locked by somebody else any more");
         }
         self.handler.obstacles.set(survey.obstacles.clone());
+        self.line.learn(&survey);
         let parts = std::mem::take(&mut self.parts);
         // The first in line first.
         for part in parts.into_iter().rev() {
             let free = self.part_without_hindered(part, &survey);
             self.parts.insert(0, free);
         }
+        self.pass_over_resting();
     }
 
     /// What took too long rests; the first that has rested enough is tried, after the others.
@@ -93,13 +91,13 @@ impl<'a> Turn<'a> {
         for mut part in std::mem::take(&mut self.parts).into_iter().rev() {
             part.retain(|position| {
                 let request = &self.commands[*position].request;
-                let is_behind = self.line.holds_back(request);
+                let is_behind = self.line.holds_back(request, *position);
                 let may_try = resting.may_try(request);
                 if !is_behind && may_try == Some(true) && trial.is_none() {
                     trial = Some(*position);
                 }
                 if may_try.is_some() {
-                    self.line.join(request);
+                    self.line.join(request, *position);
                 }
                 !is_behind && may_try.is_none()
             });
@@ -110,12 +108,15 @@ impl<'a> Turn<'a> {
 
     async fn try_alone(&mut self, position: usize) {
         let command = self.commands[position];
+        if self.line.holds_back(&command.request, position) {
+            return;
+        }
         match self.handler.persevere(&[command]).await {
             Ok(answered) => {
                 self.handler.resting.remove(&command.request);
                 self.done(&[position], answered);
             }
-            Err(_) if self.handler.stop.is_cancelled() => self.settled[position] = Settlement::retry(),
+            Err(_) if self.handler.stop.is_cancelled() => {}
             Err(error) => self.split(vec![position], &error),
         }
     }
@@ -124,6 +125,7 @@ impl<'a> Turn<'a> {
     async fn step_around(&mut self, part: Part, error: &StorageError) {
         match self.handler.bookkeeper.survey(&self.requests_of(&part), None).await {
             Ok(survey) => {
+                self.line.learn(&survey);
                 let commands = part.len();
                 let free = self.part_without_hindered(part.clone(), &survey);
                 if free.len() == commands {
@@ -159,7 +161,7 @@ impl<'a> Turn<'a> {
     /// Perhaps it is too much at once, or one that harms its neighbours.
     fn split(&mut self, mut part: Part, error: &StorageError) {
         if let [position] = part[..] {
-            if matches!(error, StorageError::TooSlow(_)) {
+            if error.is_lost_race() || matches!(error, StorageError::TooSlow(_) | StorageError::Deadline(_)) {
                 warn!(%error, "a command waits: it takes too long alone, too");
                 self.handler.resting.add(&self.commands[position].request);
                 self.wait(position);
@@ -182,9 +184,9 @@ impl<'a> Turn<'a> {
     fn part_without(&mut self, mut part: Part, must_wait: impl Fn(&Request) -> bool) -> Part {
         part.retain(|position| {
             let request = &self.commands[*position].request;
-            let waits = self.line.holds_back(request) || must_wait(request);
+            let waits = self.line.holds_back(request, *position) || must_wait(request);
             if waits {
-                self.line.join(request);
+                self.line.join(request, *position);
             }
             !waits
         });
@@ -192,7 +194,7 @@ impl<'a> Turn<'a> {
     }
 
     fn wait(&mut self, position: usize) {
-        self.line.join(&self.commands[position].request);
+        self.line.join(&self.commands[position].request, position);
     }
 
     fn done(&mut self, part: &[usize], answered: Vec<Answered>) {

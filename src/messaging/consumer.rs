@@ -205,6 +205,8 @@ async fn read(
                 limit != Some(0)
             },
             () = stop.cancelled(), if is_asking => false,
+            // The same.
+            () = inbox.closed() => return Ok(()),
             gone = lost(connection) => return Err(gone),
         };
         if is_asking && !wants_more {

@@ -101,7 +101,7 @@ struct Job {
     done: oneshot::Sender<Refused>,
 }
 
-/// The positions of what the broker did not take (nack): a queue that it was for is full, or cannot be written to. Other
+/// The positions of what the broker did not take (nack, or return): a queue that it was for is full, or cannot be written to. Other
 /// queues may have it.
 pub type Refused = Vec<usize>;
 
@@ -211,10 +211,14 @@ impl PublisherTask {
             tokio::select! {
                 biased;
                 Some(result) = confirming.next() => {
-                    let refused = result??;
+                    let Confirmed { refused, unroutable } = result??;
                     fail_point::reach("after-confirm");
                     // Whoever does not wait for it does not want to know.
                     let _ = self.in_hand.pop_front().map(|job| job.done.send(refused));
+                    if let Some(key) = unroutable {
+                        // Its queue is looked for, or declared, with the next connection.
+                        return Err(SessionError::Unroutable(key));
+                    }
                 }
                 Some(job) = self.jobs.recv(), if self.in_hand.len() < JOBS_AT_ONCE => self.in_hand.push_back(job),
                 else => return Ok(close(&channel).await?),
@@ -259,19 +263,31 @@ async fn publish_all(
     Ok(confirms)
 }
 
+/// What came of a job.
+struct Confirmed {
+    refused: Refused,
+    /// The key of one that must have reached a queue and has not.
+    unroutable: Option<ShortString>,
+}
+
 /// Awaits every confirm: `wait_for_confirms` would not tell a nack from an ack.
-async fn confirmed(confirms: Vec<PublisherConfirm>) -> Result<Refused, SessionError> {
-    let mut refused = Refused::new();
+async fn confirmed(confirms: Vec<PublisherConfirm>) -> Result<Confirmed, SessionError> {
+    let (count, mut refused, mut unroutable) = (confirms.len(), Refused::new(), None);
     for (position, confirmation) in all_in_order(confirms.into_iter()).await?.into_iter().enumerate() {
         match confirmation {
             Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
-                return Err(SessionError::Unroutable(returned.delivery.routing_key));
+                unroutable = Some(returned.delivery.routing_key);
+                refused.push(position);
             }
             Confirmation::Nack(None) => refused.push(position),
             Confirmation::Ack(None) | Confirmation::NotRequested => {}
         }
     }
-    Ok(refused)
+    // A return may come with the confirm of another message of the same job.
+    if unroutable.is_some() {
+        refused = (0..count).collect();
+    }
+    Ok(Confirmed { refused, unroutable })
 }
 
 async fn publish(channel: &Channel, publication: &Publication) -> Result<PublisherConfirm, lapin::Error> {

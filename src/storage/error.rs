@@ -51,6 +51,15 @@ impl StorageError {
         matches!(self, Self::Away(_) | Self::ReadOnly | Self::Deadline(_))
     }
 
+    /// Whether every command would come to the same: a table or a right is missing (SQLSTATE class 42). Somebody has to put
+    /// that right, and no command must suffer for it.
+    #[must_use]
+    pub fn is_everybodys(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        code.is_some_and(|code| code.starts_with("42"))
+    }
+
     /// Whether the same is worth trying again at once.
     #[must_use]
     pub fn is_lost_race(&self) -> bool {
@@ -92,7 +101,8 @@ enum Kind {
 fn kind_of(error: &dyn DatabaseError) -> Kind {
     match error.code().as_deref().unwrap_or_default() {
         // Read-only transaction: a standby, or a primary that is failing over.
-        "25006" | "57P01" | "57P02" | "57P03" | "57P05" => Kind::Away,
+        // And sessions that PostgreSQL has ended: by hand, or because this process stood still for too long.
+        "25006" | "25P03" | "25P04" | "57P01" | "57P02" | "57P03" | "57P05" => Kind::Away,
         "40001" | "40P01" => Kind::Lost,
         "55P03" | "57014" => Kind::TooSlow,
         "23505" => Kind::Raced,

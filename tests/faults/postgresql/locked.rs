@@ -99,6 +99,35 @@ async fn what_waits_for_a_lock_is_not_overtaken_by_its_senders_next_words() {
 }
 
 #[tokio::test]
+async fn what_a_sender_said_before_does_not_wait_for_what_it_said_later() {
+    let mut harness = start().await;
+    let [locked, free] = harness.products([10, 10]).await;
+    let lock = harness.site().database.lock_stock(locked).await;
+    let cart_id = Uuid::new_v4();
+    let words = [free, locked].map(|product| Message::reserve(cart_id, &[(product, 1)]));
+    // So that both are of one batch.
+    harness.services()[0].pause();
+    harness.client.send_all(&words).await;
+    harness.services()[0].resume();
+    assert_eq!(harness.next_outcome_of(&words[0]).await.items(), [(free.to_string(), 1)]);
+    until_waiting(&mut harness, 1).await;
+    // The hold that stands is the cart's: to release it is to speak of the cart, and comes after.
+    let hold = Message::reservation_by("cartId", &cart_id.to_string());
+    let reservation = harness.ask(hold).await.text("reservationId").to_owned();
+    let release = Message::release(&reservation).with_reply_to(&harness.client.replies.queue);
+    harness.client.send(&release).await;
+    until_waiting(&mut harness, 2).await;
+
+    lock.close().await.unwrap();
+    assert_eq!(harness.next_movement_of(&words[1]).await.text("reason"), "SUPERSEDED");
+    harness.next_outcome_of(&words[1]).await.reservation();
+    harness.next_reply_to(&release).await;
+    harness.assert_level(locked, 9, 1).await;
+    harness.assert_level(free, 10, 0).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
 async fn a_locked_reservation_holds_up_only_what_is_about_it() {
     let mut harness = start().await;
     let product = harness.product(1000).await;

@@ -1,8 +1,9 @@
-//! PostgreSQL refuses what one command of a batch would write.
+//! PostgreSQL refuses what one command of a batch would write, or what any would.
 
 use uuid::Uuid;
 
-use crate::support::{Message, Setup};
+use super::setup;
+use crate::support::{Message, Setup, eventually};
 
 /// Refuses every change of a product's stock.
 fn refuse(product: Uuid) -> String {
@@ -35,5 +36,27 @@ async fn a_command_that_is_refused_harms_no_neighbour_and_ends_as_a_dead_letter(
     assert!(harness.services()[0].log().contains("batch failed: trying its halves"));
     harness.assert_level(refused, 100, 0).await;
     harness.assert_level(good, 980, 20).await;
+    harness.finish().await;
+}
+
+/// Whoever takes a table or a right away by mistake must not find the commands of that minute among the dead letters.
+#[tokio::test]
+async fn what_any_command_would_be_refused_is_waited_for() {
+    let mut harness = setup().start().await;
+    let product = harness.product(100).await;
+    harness.site().database.execute("ALTER TABLE command_outcome RENAME TO mislaid").await;
+    let carts: Vec<Message> = (0..10).map(|_| Message::reserve(Uuid::new_v4(), &[(product, 1)])).collect();
+    harness.client.send_all(&carts).await;
+    let service = &harness.services()[0];
+    eventually("/readyz says what is wrong", async || {
+        let (status, missing) = service.readyz().await;
+        status == 503 && missing.contains("command_outcome")
+    })
+    .await;
+    harness.site().database.execute("ALTER TABLE mislaid RENAME TO command_outcome").await;
+    for cart in &carts {
+        harness.next_outcome_of(cart).await.reservation();
+    }
+    harness.assert_level(product, 90, 10).await;
     harness.finish().await;
 }

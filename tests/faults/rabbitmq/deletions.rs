@@ -1,11 +1,12 @@
 //! Somebody deletes what the service works with: it is declared again, or waited for where `amqp.declare` is off.
 
 use lapin::options::ExchangeDeleteOptions;
+use lapin::types::FieldTable;
 
 use super::{bind, delete_queue};
 use crate::support::load::{Load, assert_one_outcome_each, carts_for};
 use crate::support::service::Service;
-use crate::support::{Harness, Received, Setup, eventually};
+use crate::support::{Harness, Message, Received, Setup, eventually};
 
 /// Declares everything once more, as somebody does who may.
 async fn declare(harness: &Harness) {
@@ -76,6 +77,30 @@ async fn a_queue_of_commands_that_is_deleted_is_waited_for_without_declare() {
 }
 
 /// The outcomes that nobody was subscribed to.
+/// Nobody looks for bindings before there is something to be sent over them.
+#[tokio::test]
+async fn a_dead_letter_that_reaches_no_queue_holds_up_no_event() {
+    let mut harness = undeclaring().await;
+    let product = harness.product(100).await;
+    let channel = harness.client.another_channel().await;
+    let letters = harness.site().names.dead_letter.clone();
+    let name = letters.as_str();
+    channel.queue_unbind(name.into(), name.into(), name.into(), FieldTable::default()).await.unwrap();
+    let bad = Message::release("nobody");
+    harness.client.send(&bad).await;
+    harness.services()[0].logged("no queue for a message").await;
+    let carts = carts_for(product, 5);
+    let mut events = Vec::new();
+    for cart in &carts {
+        events.push(harness.outcome_of(cart).await);
+    }
+    assert!(bind(&channel, name, name, name).await);
+    assert_eq!(harness.dead_letter("the one that found no queue").await.id(), bad.id());
+    harness.assert_level(product, 95, 5).await;
+    events.extend(harness.finish_after_an_outage().await);
+    assert_one_outcome_each(&events, &carts);
+}
+
 async fn unrouted(harness: &Harness) -> Vec<Received> {
     let mut events = Vec::new();
     while let Some(event) = harness.client.try_get(&harness.site().names.unrouted).await {

@@ -44,7 +44,7 @@ async fn a_subscriber_who_takes_one_event_at_a_time_gets_all_of_a_batch() {
     bounded(&channel, &queue, 1, &harness.site().names.events, OUTCOMES).await;
 
     harness.services()[0].pause();
-    let carts = carts_for(product, 20);
+    let carts = carts_for(product, 10);
     harness.client.send_all(&carts).await;
     harness.services()[0].resume();
     harness.services()[0].logged("a subscriber's queue refuses").await;
@@ -61,7 +61,7 @@ async fn a_subscriber_who_takes_one_event_at_a_time_gets_all_of_a_batch() {
 
     events.extend(drain(&harness, &queue, &carts).await);
     delete_queue(&channel, &queue).await;
-    harness.assert_level(product, 81, 19).await;
+    harness.assert_level(product, 91, 9).await;
     events.extend(harness.finish_after_an_outage().await);
     assert_one_outcome_each(&events, &carts);
 }

@@ -1,0 +1,72 @@
+//! The events that are published in the order in which they happened, by one replica at a time.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{PAUSE, Relay, RelayError};
+use crate::storage::outbox;
+
+/// Pause between looks for events that another process wrote and that are published in order.
+const ORDERED_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Pause while another replica publishes in order.
+const ORDERED_PAUSE: Duration = Duration::from_millis(50);
+
+/// What came of a look for events that are published in order.
+pub(super) enum InOrder {
+    /// Some were published; there may be more.
+    More,
+    Nothing,
+    /// Another replica is at it.
+    Another,
+}
+
+impl Relay {
+    /// Publishes, in the order in which they happened, the events that have one: woken by a commit of this
+    /// replica, or now and then for those of others. One replica at a time does it.
+    pub async fn relay_in_order(self, stop: CancellationToken) {
+        loop {
+            let pause = match self.publish_in_order().await {
+                Ok(InOrder::More) if !stop.is_cancelled() => continue,
+                Ok(InOrder::More | InOrder::Nothing) => ORDERED_INTERVAL,
+                // What we were woken for may not be among what the other one has seen.
+                Ok(InOrder::Another) => ORDERED_PAUSE,
+                Err(error) => {
+                    warn!(%error, "events that are published in order wait");
+                    PAUSE
+                }
+            };
+            if stop.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.in_order.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    pub(super) async fn publish_in_order(&self) -> Result<InOrder, RelayError> {
+        let mut transaction = self.database.begin().await?;
+        let next = outbox::next_in_order(transaction.connection()?);
+        let Some(next) = self.database.in_time(next).await? else {
+            transaction.rollback().await?;
+            return Ok(InOrder::Another);
+        };
+        if next.is_empty() {
+            transaction.rollback().await?;
+            return Ok(InOrder::Nothing);
+        }
+        let published = self.publish_waiting(next).await?;
+        // However long the broker took.
+        let settling = async {
+            self.settle(transaction.connection()?, &published, 0).await?;
+            transaction.commit().await
+        };
+        self.database.in_time(settling).await?;
+        Ok(InOrder::More)
+    }
+}

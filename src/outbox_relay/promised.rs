@@ -1,0 +1,117 @@
+//! The events of fresh commits, published from memory.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::in_order::InOrder;
+use super::{PAUSE, Published, Relay};
+use crate::batch::{Event, Promised};
+use crate::fail_point;
+
+/// Events that go out together: then no more commits are taken along. Enough to make confirms cheap, and few enough to
+/// keep the client's copies of them small.
+const EVENTS_AT_ONCE: usize = 1024;
+
+/// Publications that may wait for their confirms at once.
+const PUBLISHING_MAX: usize = 4;
+
+/// Rounds at the end in which events are published in order.
+const LAST_ROUNDS_MAX: usize = 20;
+
+/// Pause between two deletions of what is published: many small ones would cost as much as the commands themselves.
+const FORGET_PAUSE: Duration = Duration::from_millis(20);
+
+/// Publications whose rows wait to be deleted.
+const PUBLISHED_WAITING_MAX: usize = 64;
+
+impl Relay {
+    /// Relays what commits promise, until nobody is left to promise anything.
+    pub async fn relay(self, promised: mpsc::Receiver<Promised>, stop: CancellationToken) {
+        let (published, confirmed) = mpsc::channel(PUBLISHED_WAITING_MAX);
+        tokio::join!(self.publish_promised(promised, published), self.forget_published(confirmed, &stop));
+        // The last of this replica: nobody else may be there to see to it. Others may go on to promise more.
+        for _ in 0..LAST_ROUNDS_MAX {
+            if !matches!(self.publish_in_order().await, Ok(InOrder::More)) {
+                break;
+            }
+        }
+    }
+
+    /// Publishes what commits promise, those together that have come meanwhile; the next while the broker has still to
+    /// confirm the last.
+    async fn publish_promised(
+        &self,
+        mut promised: mpsc::Receiver<Promised>,
+        published: mpsc::Sender<Published>,
+    ) {
+        let mut publishing = FuturesOrdered::new();
+        loop {
+            tokio::select! {
+                biased;
+                // The other side ends only after this one.
+                Some(done) = publishing.next() => {
+                    let _ = published.send(done).await;
+                }
+                Some(first) = promised.recv(), if publishing.len() < PUBLISHING_MAX => {
+                    let Promised { keys, events, has_ordered } = gather(first, &mut promised);
+                    if has_ordered {
+                        self.in_order.notify_one();
+                    }
+                    publishing.push_back(self.publish_rows(keys, events));
+                }
+                else => return,
+            }
+        }
+    }
+
+    /// Publishes the events of these rows; gives the rows that may go.
+    async fn publish_rows(&self, rows: Vec<i64>, events: Vec<Event>) -> Published {
+        self.publish(rows, &events).await.unwrap_or_else(|error| {
+            warn!(%error, events = events.len(), "events stay in the outbox");
+            Published::default()
+        })
+    }
+
+    /// Deletes what is published, now and then and while the next is being published.
+    async fn forget_published(&self, mut published: mpsc::Receiver<Published>, stop: &CancellationToken) {
+        let mut all = Vec::new();
+        while published.recv_many(&mut all, PUBLISHED_WAITING_MAX).await > 0 {
+            let done = all.drain(..).fold(Published::default(), Published::and);
+            if done.rows.is_empty() {
+                continue;
+            }
+            fail_point::reach("before-outbox-delete");
+            self.forget(&done, stop).await;
+            stop.run_until_cancelled(tokio::time::sleep(FORGET_PAUSE)).await;
+        }
+    }
+
+    /// The same, until it is done. What cannot be deleted in the end is published once more by somebody.
+    async fn forget(&self, published: &Published, stop: &CancellationToken) {
+        while let Err(error) =
+            self.database.using(async |connection| self.settle(connection, published, 0).await).await
+        {
+            warn!(%error, rows = published.rows.len(), "published events cannot be deleted from the outbox yet");
+            if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+/// Takes along what else has been promised meanwhile.
+fn gather(mut first: Promised, promised: &mut mpsc::Receiver<Promised>) -> Promised {
+    while first.events.len() < EVENTS_AT_ONCE
+        && let Ok(next) = promised.try_recv()
+    {
+        first.keys.extend(next.keys);
+        first.events.extend(next.events);
+        first.has_ordered |= next.has_ordered;
+    }
+    first
+}
