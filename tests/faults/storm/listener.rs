@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::Connection;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
@@ -17,7 +16,7 @@ use crate::support::history::History;
 /// Unacknowledged messages at once.
 const PREFETCH: u16 = 500;
 
-/// Longest silence before a listener looks whether its connection is still there.
+/// Longest silence before a listener takes its connection for lost: nobody may tell it.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// Pause before a listener connects anew.
@@ -28,15 +27,15 @@ pub async fn listen(url: String, queue: String, history: SharedHistory, hear: fn
     loop {
         if let Ok(Ok((connection, channel))) = timeout(SILENCE, try_connect(&url)).await {
             // Where it fails the connection is gone, and the next one is tried.
-            let _ = consume(&connection, &channel, &queue, &history, hear).await;
-            let _ = timeout(PAUSE, connection.close(200, "lost".into())).await;
+            let _ = consume(&channel, &queue, &history, hear).await;
+            // It takes as long as RabbitMQ may be paused: one that is left open goes on to be given messages.
+            let _ = timeout(SILENCE, connection.close(200, "lost".into())).await;
         }
         sleep(PAUSE).await;
     }
 }
 
 async fn consume(
-    connection: &Connection,
     channel: &lapin::Channel,
     queue: &str,
     history: &SharedHistory,
@@ -49,15 +48,9 @@ async fn consume(
     };
     let Ok(consumer) = timeout(SILENCE, opening).await else { return Ok(()) };
     let mut arriving = consumer?.ready_chunks(PREFETCH.into());
-    while connection.status().connected() {
-        match timeout(SILENCE, arriving.next()).await {
-            Ok(Some(arrived)) => {
-                let arrived: Vec<Delivery> = arrived.into_iter().collect::<lapin::Result<_>>()?;
-                take(arrived, history, hear).await?;
-            }
-            Ok(None) => return Ok(()),
-            Err(_) => {}
-        }
+    while let Ok(Some(arrived)) = timeout(SILENCE, arriving.next()).await {
+        let arrived: Vec<Delivery> = arrived.into_iter().collect::<lapin::Result<_>>()?;
+        take(arrived, history, hear).await?;
     }
     Ok(())
 }
