@@ -207,6 +207,8 @@ async fn an_overdue_hold_lapses_and_subscribers_are_told() {
     let product = harness.product(5).await;
     let reserve = Message::reserve(Uuid::new_v4(), &[(product, 2)]).with("holdSeconds", 200);
     let id = harness.outcome_of(&reserve).await.reservation();
+    // Or it would have waited as long.
+    harness.until_all_is_published().await;
     clock.advance(harness.site(), 300).await;
     let ended = harness.site().inventory(&["verify"]).await;
     assert!(ended.stdout.contains(&format!("hold.overdue: reservation {id}")), "{ended:?}");
