@@ -49,7 +49,8 @@ async fn through(harness: &mut Harness, product: Uuid, bad_ones: usize) -> Durat
 #[tokio::test]
 async fn bad_messages_without_end_harm_nobody() {
     let bursts = size(5, 1000);
-    let setup = Setup::new().with("INVENTORY__LOG__FILTER", "error,lapin=off,inventory_service::service=info");
+    let setup =
+        Setup::new().with("INVENTORY__LOG__FILTER", "error,lapin=off,inventory_service::service=info");
     let mut harness = setup.start().await;
     let product = harness.product(1_000_000).await;
     let letters = harness.site().names.dead_letter.clone();
