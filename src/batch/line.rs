@@ -33,6 +33,10 @@ impl<'a> Line<'a> {
 
     /// Whether a command must wait behind one that does; then it does so.
     pub(super) fn holds_back(&mut self, request: &'a Request, position: usize) -> bool {
+        // As good as always: every command is asked about.
+        if self.first.is_empty() {
+            return false;
+        }
         let about = self.about(request);
         let is_behind =
             about.iter().any(|about| self.first.get(about).is_some_and(|first| *first < position));

@@ -190,9 +190,12 @@ impl Link {
     pub async fn down(&self, connection: Connection) {
         self.lose();
         if connection.status().connected() {
-            // Where this fails the connection is gone, which is what is wanted.
             let closing = connection.close(200, "done".into());
-            let _ = timeout(self.settings.timeout().min(Duration::from_secs(2)), closing).await;
+            let limit = self.settings.timeout().min(Duration::from_secs(2));
+            if let Ok(Ok(())) = timeout(limit, closing).await {
+                // The client is about to end it, and would call it broken.
+                return self.socket.leave();
+            }
         }
         self.socket.shut();
     }

@@ -57,9 +57,18 @@ impl Socket {
         Ok(())
     }
 
+    /// Leaves it to the client, which ends it.
+    pub(super) fn leave(&self) {
+        drop(self.take());
+    }
+
+    fn take(&self) -> Option<TcpStream> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Ends it: whoever still reads or writes is told so.
     pub(super) fn shut(&self) {
-        if let Some(stream) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(stream) = self.take() {
             // Where this fails it has ended already, which is what is wanted.
             let _ = stream.shutdown(Shutdown::Both);
         }

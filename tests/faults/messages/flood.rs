@@ -49,8 +49,7 @@ async fn through(harness: &mut Harness, product: Uuid, bad_ones: usize) -> Durat
 #[tokio::test]
 async fn bad_messages_without_end_harm_nobody() {
     let bursts = size(5, 1000);
-    let setup =
-        Setup::new().with("INVENTORY__LOG__FILTER", "error,lapin=off,inventory_service::service=info");
+    let setup = Setup::new().with("INVENTORY__LOG__FILTER", "error,inventory_service::service=info");
     let mut harness = setup.start().await;
     let product = harness.product(1_000_000).await;
     let letters = harness.site().names.dead_letter.clone();
@@ -68,5 +67,7 @@ async fn bad_messages_without_end_harm_nobody() {
         }
     }
     eprintln!("{GOOD} good ones alone: {alone:?}; with {BURST} bad ones among them: {:?}", among / bursts);
+    // The acknowledgements of the last burst may still be on their way: those of what comes now are behind them.
+    through(&mut harness, product, 0).await;
     harness.finish().await;
 }

@@ -1,5 +1,7 @@
 //! Connects that fail leave nothing behind: no thread, no descriptor, no memory.
 
+use futures_util::future::join_all;
+
 use crate::kit::{Blow, Proxy, Vitals, Weather};
 use crate::support::eventually;
 use crate::support::scale::size;
@@ -15,6 +17,20 @@ const TO_POSTGRESQL: usize = 200;
 /// Fewer, because RabbitMQ is left alone for longer after each.
 fn to_rabbitmq() -> usize {
     size(16, 1000)
+}
+
+/// Connections to PostgreSQL that it keeps at most.
+const POOL: usize = 4;
+
+/// Has all connections made that it may keep: how many it has otherwise differs from moment to moment.
+async fn fill_pool(service: &Service, site: &Site) {
+    let sql = "SELECT count(*) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name = 'inventory-service'";
+    eventually("as many connections as are kept", async || {
+        join_all((0..2 * POOL).map(|_| service.readyz())).await;
+        site.database.number(sql).await == i64::try_from(POOL).unwrap()
+    })
+    .await;
 }
 
 async fn assert_nothing_is_left(service: &Service, before: Vitals) {
@@ -39,9 +55,11 @@ async fn connects_that_are_refused_or_not_answered_leave_nothing_behind() {
         ("DATABASE_URL", postgresql.url.as_str()),
         ("INVENTORY__AMQP__TIMEOUT_MS", "300"),
         ("INVENTORY__DATABASE__CONNECT_TIMEOUT_MS", "50"),
+        ("INVENTORY__DATABASE__MAX_CONNECTIONS", &POOL.to_string()),
     ];
     let mut service = site.start_service_with(&settings).await;
     service.ready().await;
+    fill_pool(&service, &site).await;
     let before = Vitals::of(&service);
 
     for weather in [Weather::Refusing, Weather::BlackHole] {

@@ -144,7 +144,7 @@ impl Planned {
             PostgreSqlKilled => fleet.end_server(Server::PostgreSql, false).await,
             PostgreSqlRestarted => fleet.end_server(Server::PostgreSql, true).await,
             PostgreSqlPaused => fleet.servers.pause(Server::PostgreSql).await,
-            SessionsTerminated => fleet.terminate_sessions().await,
+            SessionsTerminated => fleet.site.database.terminate_sessions().await,
             RabbitMqKilled => fleet.end_server(Server::RabbitMq, false).await,
             RabbitMqRestarted => fleet.end_server(Server::RabbitMq, true).await,
             RabbitMqPaused => fleet.servers.pause(Server::RabbitMq).await,

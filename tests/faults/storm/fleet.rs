@@ -6,7 +6,7 @@ use super::load::SharedHistory;
 use crate::kit::Proxy;
 use crate::support::conformance::{names_the_customer, tells};
 use crate::support::names::Names;
-use crate::support::servers::{PrivateServers, Server, until_queues_are_remembered};
+use crate::support::servers::{PrivateServers, Server};
 use crate::support::service::Service;
 use crate::support::site::Site;
 
@@ -50,7 +50,6 @@ impl Fleet {
         for replica in &fleet.replicas {
             replica.service.ready().await;
         }
-        until_queues_are_remembered().await;
         fleet
     }
 
@@ -84,11 +83,6 @@ impl Fleet {
     /// Closes every connection to RabbitMQ by force, as an administrator would.
     pub async fn close_connections(&self) {
         self.servers.rabbitmqctl(&["close_all_connections", "storm"]).await;
-    }
-
-    /// Ends every session of PostgreSQL, as an administrator would.
-    pub async fn terminate_sessions(&self) {
-        self.site.database.terminate_sessions().await;
     }
 
     /// Stops a server cleanly, or as a power cut would.
