@@ -24,10 +24,10 @@ const PUBLISHING_MAX: usize = 4;
 const LAST_ROUNDS_MAX: usize = 20;
 
 /// Pause between two deletions of what is published: many small ones would cost as much as the commands themselves.
-const FORGET_PAUSE: Duration = Duration::from_millis(20);
+const FORGET_PAUSE: Duration = Duration::from_millis(100);
 
 /// Publications whose rows wait to be deleted.
-const PUBLISHED_WAITING_MAX: usize = 64;
+const PUBLISHED_WAITING_MAX: usize = 256;
 
 impl Relay {
     /// Relays what commits promise, until nobody is left to promise anything.

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::failure::Failure;
 
-/// A private PostgreSQL and RabbitMQ that forget nothing: fsync is on. Gone when dropped, folder and all.
+/// A private PostgreSQL and RabbitMQ that forget nothing: fsync is on, and both are set up for load. Gone when dropped, folder and all.
 #[derive(Debug)]
 pub struct Servers {
     /// Data and logs; a place for what else a run needs.
@@ -28,7 +28,7 @@ impl Servers {
         let folder = target_folder().join("bench").join(format!("servers-{}", std::process::id()));
         let mut servers =
             Self { folder, database_url: String::new(), amqp_url: String::new(), postgres: 0, rabbitmq: 0 };
-        servers.script("start")?;
+        servers.script("start", &["--tuned"])?;
         servers.database_url = servers.setting("DATABASE_URL")?;
         servers.amqp_url = servers.setting("AMQP_URL")?;
         servers.postgres = servers.process("postgres")?;
@@ -42,8 +42,8 @@ impl Servers {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    fn script(&self, name: &'static str) -> Result<(), Failure> {
-        let status = command(name).arg(&self.folder).stdout(Stdio::null()).status()?;
+    fn script(&self, name: &'static str, options: &[&str]) -> Result<(), Failure> {
+        let status = command(name).args(options).arg(&self.folder).stdout(Stdio::null()).status()?;
         if status.success() { Ok(()) } else { Err(Failure::Servers { command: name, status }) }
     }
 
@@ -78,7 +78,7 @@ fn command(name: &str) -> Command {
 impl Drop for Servers {
     fn drop(&mut self) {
         #[expect(clippy::print_stderr, reason = "the last word: nobody is left who could be told otherwise")]
-        if let Err(error) = self.script("destroy") {
+        if let Err(error) = self.script("destroy", &[]) {
             eprintln!("{} is left: {error}", self.folder.display());
         }
     }
