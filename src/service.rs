@@ -68,16 +68,27 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> Result<(), ServiceEr
     let address = settings.http.address;
     let listener = TcpListener::bind(address).await.map_err(|error| ServiceError::Http { address, error })?;
     let parts = Parts::new(settings, database, shutdown.clone());
-    let http = tokio::spawn(http::serve(listener, parts.health(), shutdown.hard.clone()));
+    let serving = http::serve(listener, parts.health(), shutdown.hard.clone());
+    // Nobody would see any more how the others are.
+    let end = shutdown.soft.clone().drop_guard();
+    let http = tokio::spawn(async move {
+        let _end = end;
+        serving.await
+    });
     info!(%address, version = env!("CARGO_PKG_VERSION"), "inventory service starting");
     let result = parts.run().await;
     shutdown.hard.cancel();
     match tokio::time::timeout(PAUSE, http).await {
-        Ok(Ok(Err(error))) => warn!(%error, "health and metrics ended early"),
-        Ok(_) => {}
-        Err(_) => debug!("somebody was still reading health or metrics"),
+        Ok(Ok(Ok(()))) => result,
+        Ok(ended) => {
+            error!(?ended, "health and metrics ended early");
+            result.and(Err(ServiceError::Fault))
+        }
+        Err(_) => {
+            debug!("somebody was still reading health or metrics");
+            result
+        }
     }
-    result
 }
 
 /// Everything that the tasks share.
@@ -170,13 +181,17 @@ impl Parts {
     async fn prepare_schema(&self) -> Result<(), ServiceError> {
         let database = Database::for_operator(&self.settings.database)?;
         loop {
-            let prepared = if self.settings.database.migrate {
-                migrations::apply(&database).await
-            } else {
-                migrations::check(&self.database).await
+            // Where nothing is missing, nothing takes longer than a deadline.
+            let prepared = match migrations::missing(&self.database).await {
+                Ok(Some(_)) if self.settings.database.migrate => migrations::apply(&database).await,
+                _ => migrations::check(&self.database).await,
             };
             match prepared {
-                Err(error) if error.is_away() || error.is_lost_race() => {
+                Err(error)
+                    if error.is_away()
+                        || error.is_lost_race()
+                        || matches!(error, StorageError::TooSlow(_)) =>
+                {
                     warn!(%error, "waiting for the database");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -197,6 +212,7 @@ impl Parts {
         let Self { settings, database, standstill, metrics, links, shutdown, .. } = self;
         let Shutdown { soft, .. } = shutdown;
         let mut tasks = JoinSet::new();
+        let link = links.events.state();
         let (events, publishing_events) = Publisher::confirmed(links.events);
         let (replies, publishing_replies) = Publisher::unconfirmed(links.replies);
         tasks.spawn(publishing_events.run(soft.clone()));
@@ -209,6 +225,7 @@ impl Parts {
             exchange: settings.amqp.events.clone(),
             settings: settings.outbox,
             in_order: Arc::clone(&in_order),
+            link,
             metrics: Arc::clone(&metrics),
         };
         let (to_relay, commits) = mpsc::channel(COMMITS_WAITING_MAX);

@@ -159,8 +159,8 @@ const RACES_MAX: u32 = 20;
 /// Deadlines that a batch may miss; then it is tried in halves.
 const DEADLINES_MAX: u32 = 2;
 
-/// Longest pause between two looks at a database that is away.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Longest pause between two looks at a database that is away; chance makes it up to twice as long.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()

@@ -1,7 +1,9 @@
 //! What somebody else has locked for long: the commands that need it wait, and their neighbours do not wait with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -24,26 +26,57 @@ impl Obstacles {
     }
 }
 
+/// Pause between two waits for what is known to be locked.
+const QUEUEING_PAUSE: Duration = Duration::from_secs(2);
+
+/// Longest such wait.
+const QUEUEING_MAX: Duration = Duration::from_millis(100);
+
 /// What somebody else had locked, when last looked at.
 #[derive(Debug, Clone, Default)]
-pub struct KnownObstacles(Arc<Mutex<Obstacles>>);
+pub struct KnownObstacles(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    obstacles: Obstacles,
+    /// The product that was last queued for, and when.
+    queued: Option<(Uuid, Instant)>,
+}
 
 impl KnownObstacles {
     pub(super) fn get(&self) -> Obstacles {
-        self.lock().clone()
+        self.lock().obstacles.clone()
     }
 
     pub(super) fn add(&self, found: &Obstacles) {
-        let mut known = self.lock();
+        let known = &mut self.lock().obstacles;
         known.reservations.extend(&found.reservations);
         known.products.extend(&found.products);
     }
 
     pub(super) fn set(&self, found: Obstacles) {
-        *self.lock() = found;
+        self.lock().obstacles = found;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Obstacles> {
+    /// The product to queue for, each in turn, where it is time for that.
+    fn next_to_queue_for(&self) -> Option<Uuid> {
+        let mut known = self.lock();
+        let last = known.queued.map_or(Uuid::nil(), |(last, _)| last);
+        if known.queued.is_some_and(|(_, at)| at.elapsed() < QUEUEING_PAUSE) {
+            return None;
+        }
+        let products = &known.obstacles.products;
+        let next =
+            products.range((Excluded(last), Unbounded)).next().or_else(|| products.first()).copied()?;
+        known.queued = Some((next, Instant::now()));
+        Some(next)
+    }
+
+    fn forget(&self, product: Uuid) {
+        self.lock().obstacles.products.remove(&product);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,6 +128,24 @@ impl Survey {
 }
 
 impl Bookkeeper {
+    /// Queues for a moment for one of these products, now and then. Where replicas crowd for it the lock goes from one
+    /// to the next, and who only looks never finds it free.
+    pub(super) async fn queue_for_one(&self, known: &KnownObstacles) -> Result<(), StorageError> {
+        let Some(product) = known.next_to_queue_for() else { return Ok(()) };
+        let queueing = async {
+            let mut transaction = self.database.begin().await?;
+            let locked = stock::lock_within(transaction.connection()?, product, QUEUEING_MAX).await;
+            transaction.rollback().await?;
+            locked
+        };
+        match self.database.in_time(queueing).await {
+            Ok(()) => known.forget(product),
+            Err(StorageError::TooSlow(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Looks which rows somebody else has locked: of all that these commands need, or only of those that were locked
     /// before. Others may be so for a moment, and are worth the wait.
     pub(super) async fn survey(

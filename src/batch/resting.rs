@@ -16,7 +16,7 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// After so long nobody is expected to come back for it.
-const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
 /// Carts, reservations and products of commands that took too long.
 #[derive(Debug, Clone, Default)]
@@ -31,8 +31,11 @@ struct Rest {
 }
 
 impl Resting {
+    /// Whether there is nothing of it. What another replica has done is forgotten by and by.
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        let (mut resting, now) = (self.lock(), Instant::now());
+        resting.retain(|_, rest| now.saturating_duration_since(rest.until) < FORGOTTEN_AFTER);
+        resting.is_empty()
     }
 
     /// Whether a command is about any of it; then, whether it may be tried again.
@@ -46,7 +49,6 @@ impl Resting {
     /// before, or one that is always too slow would keep all others from them.
     pub(super) fn add(&self, request: &Request) {
         let (mut resting, now) = (self.lock(), Instant::now());
-        resting.retain(|_, rest| now.saturating_duration_since(rest.until) < FORGOTTEN_AFTER);
         let own = own(request);
         let Some(because_of) = own.first().copied() else { return };
         for id in own.iter().copied().chain(products(&[request], &[])) {

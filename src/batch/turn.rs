@@ -58,16 +58,19 @@ impl<'a> Turn<'a> {
 
     /// What was locked before may still be so: nobody has to wait for it once more to learn that. What took too long rests.
     async fn pass_over_what_waits(&mut self) {
-        let known = self.handler.obstacles.get();
-        if known.is_empty() && self.handler.resting.is_empty() {
+        let before = self.handler.obstacles.get();
+        if before.is_empty() && self.handler.resting.is_empty() {
             return;
         }
+        // Where this fails the survey does as well.
+        let _ = self.handler.bookkeeper.queue_for_one(&self.handler.obstacles).await;
+        let known = self.handler.obstacles.get();
         // Otherwise whoever tries finds out.
         let all: Part = (0..self.commands.len()).collect();
         let Ok(survey) = self.handler.bookkeeper.survey(&self.requests_of(&all), Some(&known)).await else {
             return self.pass_over_resting();
         };
-        if survey.obstacles.is_empty() && !known.is_empty() {
+        if survey.obstacles.is_empty() && !before.is_empty() {
             info!("nothing is locked by somebody else any more");
         }
         self.handler.obstacles.set(survey.obstacles.clone());
@@ -134,8 +137,8 @@ impl<'a> Turn<'a> {
                 self.note(&survey, commands - free.len());
                 self.parts.push(free);
             }
-            // A whole table is locked.
             Err(StorageError::TooSlow(_)) => {
+                warn!(commands = part.len(), "commands wait: somebody else has locked a whole table");
                 for position in part {
                     self.wait(position);
                 }

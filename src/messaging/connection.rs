@@ -255,8 +255,8 @@ const GLANCE: Duration = Duration::from_millis(250);
 /// Longest operation on a connection that lives: its channel may be gone without an answer, too.
 const OPERATION_MAX: Duration = Duration::from_secs(30);
 
-/// Longest pause between two attempts to connect.
-const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// Longest pause between two attempts to connect; chance makes it up to twice as long.
+const PAUSE_MAX: Duration = Duration::from_millis(1500);
 
 /// The first pause after a connection is lost.
 const PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use lapin::{Acker, Connection};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -174,7 +174,8 @@ async fn bury(letters: Vec<(Publication, Acker)>, to: Publisher, stop: Cancellat
 /// Puts a message back after a pause; a dead channel has done so already.
 async fn give_back(acker: Acker) -> bool {
     tokio::time::sleep(RETRY_PAUSE).await;
-    let given_back = acker.nack(BasicNackOptions { multiple: false, requeue: true }).await;
+    // From RabbitMQ 4.3 on a nack counts no more against the delivery limit, and a reject does.
+    let given_back = acker.reject(BasicRejectOptions { requeue: true }).await;
     if let Err(error) = &given_back {
         debug!(%error, "a message could not be given back: its channel has done so");
     }

@@ -19,7 +19,7 @@ pub(super) enum InOrder {
     /// Some were published; there may be more.
     More,
     Nothing,
-    /// Another replica is at it.
+    /// Another replica is at it, or has to be.
     Another,
 }
 
@@ -50,6 +50,9 @@ impl Relay {
     }
 
     pub(super) async fn publish_in_order(&self) -> Result<InOrder, RelayError> {
+        if !self.can_publish() {
+            return Ok(InOrder::Another);
+        }
         let mut transaction = self.database.begin().await?;
         let next = outbox::next_in_order(transaction.connection()?);
         let Some(next) = self.database.in_time(next).await? else {

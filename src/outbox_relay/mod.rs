@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgConnection;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::batch::Event;
 use crate::config::OutboxSettings;
-use crate::messaging::{Publication, Publisher, Stopped};
+use crate::messaging::{LinkState, Publication, Publisher, Stopped};
 use crate::metrics::Metrics;
 use crate::storage::outbox::{self, Waiting};
 use crate::storage::{Database, StorageError};
@@ -39,11 +39,18 @@ pub struct Relay {
     pub settings: OutboxSettings,
     /// Says that there is something to be published in order.
     pub in_order: Arc<Notify>,
+    /// What the connection of the publisher is good for.
+    pub link: watch::Receiver<LinkState>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
 
 impl Relay {
+    /// Whether what is claimed now could leave: otherwise it is another replica's.
+    fn can_publish(&self) -> bool {
+        *self.link.borrow() == LinkState::Up
+    }
+
     /// Publishes events that were found in the outbox.
     async fn publish_waiting(&self, waiting: Vec<Waiting>) -> Result<Published, Stopped> {
         let (mut rows, mut unreadable, mut events) = (BTreeSet::new(), Vec::new(), Vec::new());

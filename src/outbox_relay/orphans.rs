@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -13,14 +12,42 @@ use crate::storage::outbox;
 /// Pause before what was refused is published again, where some of it was taken: whoever refuses has room by and by.
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 
+/// Longest lease of orphans, in seconds. Whoever claims them publishes them at once; where he dies of it, or never hears that
+/// he has them, the next shall not have to wait as long as for the events of a fresh commit.
+const ADOPTION_SECONDS: u32 = 5;
+
+/// One way through the outbox, up to the row that was the newest at its beginning: it must come to an end while others are
+/// written and refused, or what lies before would never be looked at again.
+#[derive(Clone, Copy)]
+struct Round {
+    from: i64,
+    last: Option<i64>,
+}
+
+impl Default for Round {
+    fn default() -> Self {
+        Self { from: i64::MIN, last: None }
+    }
+}
+
+impl Round {
+    /// What is left of a round after these rows.
+    fn after(rows: &[i64], last: i64) -> Self {
+        match rows.iter().max() {
+            Some(seen) if *seen < last => Self { from: seen + 1, last: Some(last) },
+            _ => Self::default(),
+        }
+    }
+}
+
 impl Relay {
     /// Looks for orphans now and then, until `stop`.
     pub async fn sweep(self, stop: CancellationToken) {
         let mut interval = self.interval();
-        let (mut after, mut lease_seconds) = (i64::MIN, 0);
+        let (mut round, mut lease_seconds) = (Round::default(), 0);
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
-            while !stop.is_cancelled() {
-                match self.adopt_orphans(&mut after, lease_seconds).await {
+            while !stop.is_cancelled() && self.can_publish() {
+                match self.adopt_orphans(&mut round, lease_seconds).await {
                     Ok(Published { events: 0, refused, .. }) => {
                         // Whoever has room is told all of it again each time.
                         let longer = (2 * lease_seconds).clamp(1, self.settings.lease_seconds);
@@ -61,15 +88,23 @@ impl Relay {
         interval
     }
 
-    /// Publishes what nobody saw to in time; says what came of it. In rounds, each row `after` the last: what is refused
-    /// again and again must not hold up what comes after it, and is left alone for so many seconds.
-    async fn adopt_orphans(&self, after: &mut i64, refused_seconds: u32) -> Result<Published, RelayError> {
-        let (lease_seconds, last) = (self.settings.lease_seconds, *after);
-        let claiming = async |connection: &mut PgConnection| {
-            outbox::claim_orphans(connection, lease_seconds, last).await
-        };
-        let published = self.publish_waiting(self.database.using(claiming).await?).await?;
-        *after = published.rows.iter().max().copied().unwrap_or(i64::MIN);
+    /// Publishes what nobody saw to in time; says what came of it. In rounds: what is refused again and again must not hold
+    /// up what comes after it, and is left alone for so many seconds.
+    async fn adopt_orphans(&self, round: &mut Round, refused_seconds: u32) -> Result<Published, RelayError> {
+        let lease_seconds = self.settings.lease_seconds.min(ADOPTION_SECONDS);
+        let Round { from, last } = *round;
+        let (orphans, last) = self
+            .database
+            .using(async |connection| {
+                let last = match last {
+                    Some(last) => last,
+                    None => outbox::newest(connection).await?.unwrap_or(i64::MIN),
+                };
+                Ok((outbox::claim_orphans(connection, lease_seconds, from..=last).await?, last))
+            })
+            .await?;
+        let published = self.publish_waiting(orphans).await?;
+        *round = Round::after(&published.rows, last);
         self.database
             .using(async |connection| self.settle(connection, &published, refused_seconds).await)
             .await?;

@@ -118,7 +118,11 @@ impl Database {
 
     /// Begins a transaction (READ COMMITTED, so that each statement sees what was committed before it).
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
-        let lease = self.connections.lease().await?;
+        // What fails before any command is said is no command's fault.
+        let lease = self.connections.lease().await.map_err(|error| match error {
+            StorageError::Refused(error) => StorageError::Away(error),
+            other => other,
+        })?;
         self.in_time(Transaction::begin(lease)).await.map_err(|error| self.doubted(error))
     }
 

@@ -1,6 +1,6 @@
 //! Brings the schema up to date, or says why the program cannot work with it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use sqlx::migrate::{MigrateError, Migrator};
 
@@ -14,23 +14,35 @@ pub async fn apply(database: &Database) -> Result<(), StorageError> {
     database.using(async |connection| MIGRATIONS.run(connection).await.map_err(explain)).await
 }
 
-/// Checks that the schema is the one that this program works with.
-pub async fn check(database: &Database) -> Result<(), StorageError> {
-    let applied = match applied_versions(database).await {
+/// The first migration that the database lacks. A database that is newer than the program, or another one, is refused.
+pub async fn missing(database: &Database) -> Result<Option<i64>, StorageError> {
+    let mut applied = match applied(database).await {
         Err(StorageError::Refused(sqlx::Error::Database(error)))
             if error.code().as_deref() == Some("42P01") =>
         {
-            BTreeSet::new()
+            BTreeMap::new()
         }
-        versions => versions?,
+        applied => applied?,
     };
-    let known: BTreeSet<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-    if let Some(newer) = applied.difference(&known).max() {
-        return Err(too_new(*newer));
+    let mut missing = None;
+    for migration in MIGRATIONS.iter() {
+        match applied.remove(&migration.version) {
+            Some(checksum) if checksum != *migration.checksum => return Err(mismatch(migration.version)),
+            Some(_) => {}
+            None => missing = missing.or(Some(migration.version)),
+        }
     }
-    match known.difference(&applied).next() {
-        Some(missing) => Err(StorageError::Schema(format!(
-            "the database lacks migration {missing}: run `inventory migrate` first"
+    match applied.last_key_value() {
+        Some((newer, _)) => Err(too_new(*newer)),
+        None => Ok(missing),
+    }
+}
+
+/// Checks that the schema is the one that this program works with.
+pub async fn check(database: &Database) -> Result<(), StorageError> {
+    match missing(database).await? {
+        Some(version) => Err(StorageError::Schema(format!(
+            "the database lacks migration {version}: run `inventory migrate` first"
         ))),
         None => Ok(()),
     }
@@ -42,23 +54,20 @@ pub fn latest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-async fn applied_versions(database: &Database) -> Result<BTreeSet<i64>, StorageError> {
-    let versions: Vec<i64> = database
+async fn applied(database: &Database) -> Result<BTreeMap<i64, Vec<u8>>, StorageError> {
+    let applied: Vec<(i64, Vec<u8>)> = database
         .using(async |connection| {
-            let versions = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success");
-            Ok(versions.fetch_all(connection).await?)
+            let applied = sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success");
+            Ok(applied.fetch_all(connection).await?)
         })
         .await?;
-    Ok(versions.into_iter().collect())
+    Ok(applied.into_iter().collect())
 }
 
 fn explain(error: MigrateError) -> StorageError {
     match error {
         MigrateError::VersionMissing(version) => too_new(version),
-        MigrateError::VersionMismatch(version) => StorageError::Schema(format!(
-            "migration {version} of the database is not the one of this program: it was changed after it had been \
-             applied; run the release that the database was made with"
-        )),
+        MigrateError::VersionMismatch(version) => mismatch(version),
         MigrateError::Execute(error) => error.into(),
         MigrateError::ExecuteMigration(error, version) => match error.into() {
             StorageError::Refused(error) => StorageError::Migration { version, error },
@@ -66,6 +75,13 @@ fn explain(error: MigrateError) -> StorageError {
         },
         other => StorageError::Schema(format!("the database cannot be migrated: {other}")),
     }
+}
+
+fn mismatch(version: i64) -> StorageError {
+    StorageError::Schema(format!(
+        "migration {version} of the database is not the one of this program: it was changed after it had been \
+         applied; run the release that the database was made with"
+    ))
 }
 
 fn too_new(version: i64) -> StorageError {

@@ -1,5 +1,7 @@
 //! Table `outbox`: events that are promised but not yet confirmed by the broker.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
@@ -102,9 +104,10 @@ pub struct Waiting {
 /// Writes a row, where there are events at all; the columns are bound by [`bind`].
 pub(super) const INSERT: &str = "
     INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
-                        traceparents, tracestates, is_ordered, claimed_until)
+                        traceparents, tracestates, is_ordered, written_at, claimed_until)
     SELECT cardinality($1::uuid[]), $1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::bytea[],
-           $7::bytea[], $8::bytea[], $9::bytea[], $10::boolean, clock_timestamp() + make_interval(secs => $11::float8)
+           $7::bytea[], $8::bytea[], $9::bytea[], $10::boolean, clock_timestamp(),
+           clock_timestamp() + make_interval(secs => $11::float8)
     WHERE cardinality($1) > 0
     RETURNING outbox_id";
 
@@ -144,12 +147,17 @@ pub(super) fn bind<'q>(query: Query<'q>, row: &'q [Promise<'q>], leaving: Leavin
         .bind(f64::from(lease_seconds))
 }
 
-/// Claims rows whose lease is over, the oldest `after` a key first, and gives their events. By the lease and not by a key
-/// behind which all is done: transactions commit in another order than they take their keys.
+/// The key of the newest row; nothing where there is none.
+pub async fn newest(connection: &mut PgConnection) -> Result<Option<i64>, StorageError> {
+    Ok(sqlx::query_scalar("SELECT max(outbox_id) FROM outbox").fetch_one(connection).await?)
+}
+
+/// Claims rows whose lease is over, those with these keys, the oldest first, and gives their events. By the lease and not
+/// by a key behind which all is done: transactions commit in another order than they take their keys.
 pub async fn claim_orphans(
     connection: &mut PgConnection,
     lease_seconds: u32,
-    after: i64,
+    keys: RangeInclusive<i64>,
 ) -> Result<Vec<Waiting>, StorageError> {
     let orphans = sqlx::query_as(
         "WITH claimed AS (
@@ -158,7 +166,7 @@ pub async fn claim_orphans(
                  SELECT outbox_id
                  FROM (SELECT outbox_id, sum(events) OVER (ORDER BY outbox_id) - events AS events_before
                        FROM (SELECT outbox_id, events FROM outbox
-                             WHERE NOT is_ordered AND claimed_until < clock_timestamp() AND outbox_id > $4
+                             WHERE NOT is_ordered AND claimed_until < clock_timestamp() AND outbox_id BETWEEN $4 AND $5
                              ORDER BY outbox_id LIMIT $2 FOR UPDATE SKIP LOCKED) AS next) AS counted
                  WHERE events_before < $3))
              RETURNING *)
@@ -172,7 +180,8 @@ pub async fn claim_orphans(
     .bind(f64::from(lease_seconds))
     .bind(ORPHANED_ROWS_AT_ONCE)
     .bind(ORPHANS_AT_ONCE)
-    .bind(after)
+    .bind(*keys.start())
+    .bind(*keys.end())
     .fetch_all(connection)
     .await?;
     Ok(orphans)
@@ -267,8 +276,8 @@ pub struct Backlog {
 pub async fn backlog(connection: &mut PgConnection) -> Result<Backlog, StorageError> {
     let backlog = sqlx::query_as(
         "SELECT coalesce(sum(events), 0) AS events,
-                coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at[1])), 0)::float8 AS oldest_seconds
-         FROM (SELECT events, occurred_at FROM outbox ORDER BY outbox_id LIMIT 10000) AS waiting",
+                coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS oldest_seconds
+         FROM (SELECT events, written_at FROM outbox ORDER BY outbox_id LIMIT 10000) AS waiting",
     )
     .fetch_one(connection)
     .await?;

@@ -1,5 +1,7 @@
 //! Table `stock`: what there is and what is reserved of it.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -28,6 +30,21 @@ pub async fn lock(
     .fetch_all(connection)
     .await?;
     levels(rows)
+}
+
+/// Locks the stock of a product. Fails with [`StorageError::TooSlow`] where that takes longer; the transaction has
+/// failed then.
+pub async fn lock_within(
+    connection: &mut PgConnection,
+    product: Uuid,
+    limit: Duration,
+) -> Result<(), StorageError> {
+    sqlx::query("SELECT set_config('lock_timeout', $1, true)")
+        .bind(limit.as_millis().to_string())
+        .execute(&mut *connection)
+        .await?;
+    lock(connection, &[product]).await?;
+    Ok(())
 }
 
 /// Which of these products somebody else has locked.

@@ -12,14 +12,14 @@ use crate::support::site::Site;
 use crate::support::{Harness, Message, Setup, eventually};
 
 /// Promises so many events, each in a commit of its own, the way that a replica does which then dies.
-async fn leave_backlog(harness: &Harness, events: usize) {
+pub async fn leave_backlog(harness: &Harness, events: usize, claimed_until: &str) {
     let sql = format!(
         r#"INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, correlation_ids,
                                causation_ids, claimed_until)
            SELECT 1, ARRAY[id], '{{InventoryUnavailable}}', ARRAY[id::text],
                   ARRAY[convert_to('{{"cartId":"' || id || '","unavailableItems":[],"reason":"RELEASED_BEFORE",'
                                    || '"checkedAt":"2026-01-01T00:00:00Z"}}', 'UTF8')],
-                  ARRAY[clock_timestamp()], ARRAY['correlation'::bytea], ARRAY[id::text::bytea], clock_timestamp()
+                  ARRAY[clock_timestamp()], ARRAY['correlation'::bytea], ARRAY[id::text::bytea], {claimed_until}
            FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, {events})) AS made"#
     );
     assert_eq!(harness.site().database.execute(&sql).await, events as u64);
@@ -31,7 +31,7 @@ async fn two_replicas_drain_a_backlog_and_new_commands_do_not_wait_for_it() {
     let product = harness.product(1_000_000).await;
     let mut reserved = harness.client.subscribed_to(&["inventory.reserved"]).await;
     let count = size(20_000, 1_000_000);
-    leave_backlog(&harness, count).await;
+    leave_backlog(&harness, count, "clock_timestamp()").await;
 
     let (mut told, mut twice, mut new) = (HashSet::new(), 0, 0);
     while told.len() < count + new {

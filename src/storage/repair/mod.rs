@@ -102,7 +102,7 @@ pub fn by_hand(finding: &Finding) -> &'static str {
             "look at both with `inventory reservation show` and release one with ReleaseInventory"
         }
         "outbox.impossible" => {
-            "no event can be made of this row: mend its type and body from the command's outcome, or delete it"
+            "no event can be made of this row: start the release that wrote it, or mend its type and body from the command's outcome"
         }
         "stock.impossible" | "stock.unknownLocation" => {
             "a constraint of the table must be gone: restore it, and mend the row by hand"

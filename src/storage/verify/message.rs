@@ -97,7 +97,8 @@ struct Promised {
     event_type: String,
     subject: String,
     body: Vec<u8>,
-    age_seconds: f64,
+    waiting_seconds: f64,
+    early_seconds: f64,
     claimed_seconds: f64,
     is_freed: bool,
 }
@@ -107,8 +108,8 @@ struct Promised {
 pub(super) async fn outbox(connection: &mut PgConnection) -> Result<Vec<(Finding, i64)>, StorageError> {
     let mut rows = sqlx::query_as::<_, Promised>(
         "SELECT outbox_id, event_id, event_type, subject, body,
-                extract(epoch FROM now() - greatest(least(event.occurred_at, now() + interval '1 year'), now() - interval '1 year'))::float8
-                    AS age_seconds,
+                extract(epoch FROM now() - greatest(written_at, now() - interval '1 year'))::float8 AS waiting_seconds,
+                extract(epoch FROM least(event.occurred_at, now() + interval '1 year') - now())::float8 AS early_seconds,
                 extract(epoch FROM greatest(least(claimed_until, now() + interval '1 year'), now()) - now())::float8
                     AS claimed_seconds,
                 EXISTS (SELECT FROM repair WHERE finding = 'outbox.overdue' AND repaired_at > now() - interval '1 minute'
@@ -164,15 +165,15 @@ impl Promised {
     /// Why it does not leave in time: an event is published within seconds, and a lease is as short. One that a
     /// repair has just set free is given a minute.
     fn delay(&self) -> Option<String> {
-        let Self { age_seconds, claimed_seconds, .. } = self;
+        let Self { waiting_seconds, early_seconds, claimed_seconds, .. } = self;
         let name = self.name();
-        if *age_seconds > 60.0 && !self.is_freed {
-            return Some(format!("{name} has been waiting for {age_seconds:.0} s to be published"));
+        if *waiting_seconds > 60.0 && !self.is_freed {
+            return Some(format!("{name} has been waiting for {waiting_seconds:.0} s to be published"));
         }
         if *claimed_seconds > 3600.0 {
             return Some(format!("{name} is one replica's for {claimed_seconds:.0} s to come"));
         }
-        (*age_seconds < -60.0).then(|| format!("{name} happens only in {:.0} s", -age_seconds))
+        (*early_seconds > 60.0).then(|| format!("{name} happens only in {early_seconds:.0} s"))
     }
 
     /// What it is, and what it is about.

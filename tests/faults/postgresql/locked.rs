@@ -76,6 +76,35 @@ async fn a_locked_product_holds_up_only_those_who_want_it() {
     harness.finish().await;
 }
 
+/// As replicas do: the lock goes from one to the next, and who only looks never sees it free.
+#[tokio::test]
+async fn a_product_that_others_crowd_for_is_had_in_turn() {
+    let mut harness = start().await;
+    let [crowded] = harness.products([10]).await;
+    let lock = harness.site().database.lock_stock(crowded).await;
+    let waiting = cart(crowded);
+    harness.client.send(&waiting).await;
+    until_waiting(&mut harness, 1).await;
+
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let mut connection = harness.site().database.connect().await;
+        crowd.spawn(async move {
+            loop {
+                let turn = format!(
+                    "BEGIN; SELECT 1 FROM stock WHERE product_id = '{crowded}' FOR UPDATE; SELECT pg_sleep(0.02); COMMIT"
+                );
+                sqlx::raw_sql(sqlx::AssertSqlSafe(turn)).execute(&mut connection).await.unwrap();
+            }
+        });
+    }
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+    lock.close().await.unwrap();
+    harness.next_outcome_of(&waiting).await.reservation();
+    crowd.shutdown().await;
+    harness.finish().await;
+}
+
 #[tokio::test]
 async fn what_waits_for_a_lock_is_not_overtaken_by_its_senders_next_words() {
     let mut harness = start().await;

@@ -8,7 +8,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use uuid::Uuid;
 
 use super::{bind, delete_queue};
-use crate::support::load::{assert_one_outcome_each, carts_for};
+use crate::data::leave_backlog;
+use crate::support::load::{Load, assert_one_outcome_each, carts_for};
 use crate::support::{Harness, Message, Received, Setup, eventually};
 
 const OUTCOMES: &str = "inventory.reserved";
@@ -82,6 +83,35 @@ async fn a_full_subscriber_holds_up_nobody_else() {
     }
     delete_queue(&channel, &queue).await;
     events.extend(harness.finish_after_an_outage().await);
+    assert_one_outcome_each(&events, &carts);
+}
+
+/// What is refused is looked at again and again, and there is more of it all the time.
+#[tokio::test]
+async fn what_a_dead_replica_promised_is_told_while_a_subscriber_refuses() {
+    let mut harness = Setup::new().start().await;
+    let product = harness.product(1000).await;
+    let queue = format!("it-{}", Uuid::new_v4());
+    let channel = harness.client.another_channel().await;
+    bounded(&channel, &queue, 1, &harness.site().names.events, OUTCOMES).await;
+    let mut unavailable = harness.client.subscribed_to(&["inventory.unavailable"]).await;
+
+    let mut load = Load::start(harness.site(), product, 1000);
+    load.confirmed(100).await;
+    // Its lease is over when much that is newer has been looked at.
+    leave_backlog(&harness, 1, "clock_timestamp() + interval '3 seconds'").await;
+    let promised = |event: &Received| event.json["reason"] == "RELEASED_BEFORE";
+    unavailable.next_that("what was promised", promised).await;
+    assert!(load.so_far() < 1000, "told only after the others");
+
+    delete_queue(&channel, &queue).await;
+    let carts = load.end().await;
+    let mut events = Vec::new();
+    for cart in &carts {
+        events.push(harness.next_outcome_of(cart).await);
+    }
+    events.extend(harness.finish_after_an_outage().await);
+    events.retain(|event| !promised(event));
     assert_one_outcome_each(&events, &carts);
 }
 

@@ -50,7 +50,9 @@ async fn consume(
     let mut arriving = consumer?.ready_chunks(PREFETCH.into());
     while let Ok(Some(arrived)) = timeout(SILENCE, arriving.next()).await {
         let arrived: Vec<Delivery> = arrived.into_iter().collect::<lapin::Result<_>>()?;
-        take(arrived, history, hear).await?;
+        // A client that has lost its connection may never say so, here either.
+        let Ok(taken) = timeout(SILENCE, take(arrived, history, hear)).await else { return Ok(()) };
+        taken?;
     }
     Ok(())
 }

@@ -231,7 +231,8 @@ impl Storm {
         let site = &self.fleet.site;
         let client = Client::connect(&site.servers.amqp_url, &site.names).await;
         for queue in [EVENTS, REPLIES] {
-            crate::support::eventually("an empty queue", async || client.depth(queue).await == 0).await;
+            crate::support::eventually(&format!("an empty {queue}"), async || client.depth(queue).await == 0)
+                .await;
         }
         drop(listeners);
         while let Some(letter) = client.try_get(&site.names.dead_letter).await {

@@ -256,8 +256,8 @@ pub const MESSAGES: &[Way] = &[
     ),
     (
         "an event that nobody sees to",
-        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, claimed_until)
-         VALUES (1, ARRAY['{other}'::uuid], ARRAY['InventoryReleased'], ARRAY['{held}'], ARRAY['{}'::bytea], ARRAY[now() - interval '2 minutes'], now())",
+        "INSERT INTO outbox (events, event_ids, event_types, subjects, bodies, occurred_at, claimed_until, written_at)
+         VALUES (1, ARRAY['{other}'::uuid], ARRAY['InventoryReleased'], ARRAY['{held}'], ARRAY['{}'::bytea], ARRAY[now()], now(), now() - interval '2 minutes')",
         "outbox.overdue",
         "held",
     ),
