@@ -216,8 +216,9 @@ impl Storm {
     async fn finish(mut self, listeners: JoinSet<()>) -> Report {
         self.fleet.settle(SETTLING_MAX).await;
         self.fleet.stop().await;
-        self.hear_the_rest(listeners).await;
+        // At once: nobody is there any more to whom holds could lapse in time.
         self.verify(false).await;
+        self.hear_the_rest(listeners).await;
         let history = self.fleet.history.clone();
         let mut history = std::mem::take(&mut *history.lock());
         self.report.took = self.began.elapsed();
