@@ -135,7 +135,7 @@ impl Storm {
             self.tell_progress(&faults);
             self.strike(&faults).await;
             if (self.report.faults() - faults.len()) % VERIFIED_EVERY + faults.len() > VERIFIED_EVERY {
-                self.verify(true).await;
+                self.verify().await;
             }
             sleep(Duration::from_millis(self.dice.below(300))).await;
         }
@@ -187,12 +187,10 @@ impl Storm {
         began.elapsed()
     }
 
-    /// What the books say. While the storm goes on holds may be given back late.
-    async fn verify(&mut self, is_going_on: bool) {
+    /// What the books say.
+    async fn verify(&mut self) {
         for finding in self.fleet.site.findings().await {
-            if !(is_going_on && finding["finding"] == "hold.overdue") {
-                self.fleet.history.lock().note(format!("inventory verify: {finding}"));
-            }
+            self.fleet.history.lock().note(format!("inventory verify: {finding}"));
         }
     }
 
@@ -217,7 +215,7 @@ impl Storm {
         self.fleet.settle(SETTLING_MAX).await;
         self.fleet.stop().await;
         // At once: nobody is there any more to whom holds could lapse in time.
-        self.verify(false).await;
+        self.verify().await;
         self.hear_the_rest(listeners).await;
         let history = self.fleet.history.clone();
         let mut history = std::mem::take(&mut *history.lock());
