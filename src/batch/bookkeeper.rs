@@ -112,8 +112,12 @@ impl Bookkeeper {
         watch.lap(Step::Decide);
         fail_point::reach("inside-transaction");
         let records = records(&requests, &answered);
-        let promised =
-            self.persist(transaction.connection()?, &books.into_changes(), &records, events).await?;
+        let changes = books.into_changes();
+        let carts = carts_of_ended(&changes);
+        if !carts.is_empty() && reservation::is_outrun(transaction.connection()?, &carts, &known).await? {
+            return Err(StorageError::Raced("cart"));
+        }
+        let promised = self.persist(transaction.connection()?, &changes, &records, events).await?;
         watch.lap(Step::Persist);
         fail_point::reach("before-commit");
         transaction.commit().await?;
@@ -273,6 +277,13 @@ fn short(decisions: &[Decision<Record>]) -> Vec<Uuid> {
 
 fn promises(events: &[Event]) -> Vec<outbox::Promise<'_>> {
     events.iter().map(Into::into).collect()
+}
+
+/// Carts of holds that were made and ended in one batch. No key says of those that another transaction has made a hold
+/// for the cart meanwhile: only live ones have it.
+fn carts_of_ended(changes: &Changes) -> Vec<Uuid> {
+    let ended = changes.inserted.iter().filter(|reservation| reservation.state != State::Held);
+    ended.filter_map(|reservation| reservation.hold.as_ref()).map(|hold| hold.cart.0).collect()
 }
 
 /// What is to be kept of how a batch was answered.
