@@ -179,7 +179,7 @@ impl Parts {
             // Where nothing is missing, nothing takes longer than a deadline.
             let prepared = match migrations::missing(&self.database).await {
                 Ok(Some(_)) if self.settings.database.migrate => migrations::apply(&database).await,
-                _ => migrations::check(&self.database).await,
+                missing => missing.and_then(migrations::complete),
             };
             match prepared {
                 Err(error)

@@ -113,10 +113,7 @@ impl Bookkeeper {
         fail_point::reach("inside-transaction");
         let records = records(&requests, &answered);
         let changes = books.into_changes();
-        let carts = carts_of_ended(&changes);
-        if !carts.is_empty() && reservation::is_outrun(transaction.connection()?, &carts, &known).await? {
-            return Err(StorageError::Raced("cart"));
-        }
+        reservation::not_outrun(transaction.connection()?, &carts_of_ended(&changes), &known).await?;
         let promised = self.persist(transaction.connection()?, &changes, &records, events).await?;
         watch.lap(Step::Persist);
         fail_point::reach("before-commit");
@@ -139,9 +136,7 @@ impl Bookkeeper {
         until: DateTime<Utc>,
     ) -> Result<Vec<Uuid>, StorageError> {
         let (_, carts) = reservations_and_carts(requests, &[]);
-        if reservation::is_outrun(&mut *connection, &carts, known).await? {
-            return Err(StorageError::Raced("cart"));
-        }
+        reservation::not_outrun(&mut *connection, &carts, known).await?;
         let searched = self.searched.of(short);
         lapsing::due_of_products(connection, short, known, searched, until, LAPSED_AT_ONCE, LAPSED_LINES)
             .await

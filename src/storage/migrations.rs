@@ -40,7 +40,12 @@ pub async fn missing(database: &Database) -> Result<Option<i64>, StorageError> {
 
 /// Checks that the schema is the one that this program works with.
 pub async fn check(database: &Database) -> Result<(), StorageError> {
-    match missing(database).await? {
+    missing(database).await.and_then(complete)
+}
+
+/// Refuses a database that lacks this migration.
+pub fn complete(missing: Option<i64>) -> Result<(), StorageError> {
+    match missing {
         Some(version) => Err(StorageError::Schema(format!(
             "the database lacks migration {version}: run `inventory migrate` first"
         ))),

@@ -39,14 +39,17 @@ pub async fn read(
     rows.into_iter().map(Reservation::try_from).collect()
 }
 
-/// Whether one of these carts has a live hold that is not among the known ones: another transaction has made it
-/// since they were locked.
-pub async fn is_outrun(
+/// Fails with [`StorageError::Raced`] where one of these carts has a live hold that is not among the known ones: another
+/// transaction has made it since they were locked.
+pub async fn not_outrun(
     connection: &mut PgConnection,
     carts: &[Uuid],
     known: &[Uuid],
-) -> Result<bool, StorageError> {
-    let outrun = sqlx::query_scalar(
+) -> Result<(), StorageError> {
+    if carts.is_empty() {
+        return Ok(());
+    }
+    let is_outrun = sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM reservation
                         WHERE cart_id = ANY ($1) AND state = 'HELD' AND reservation_id <> ALL ($2))",
     )
@@ -54,7 +57,7 @@ pub async fn is_outrun(
     .bind(known)
     .fetch_one(connection)
     .await?;
-    Ok(outrun)
+    if is_outrun { Err(StorageError::Raced("cart")) } else { Ok(()) }
 }
 
 /// Locks those of these reservations that nobody else has locked.

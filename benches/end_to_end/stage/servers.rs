@@ -7,7 +7,8 @@ use std::{env, fs};
 
 use crate::failure::Failure;
 
-/// A private PostgreSQL and RabbitMQ that forget nothing: fsync is on, and both are set up for load. Gone when dropped, folder and all.
+/// A private PostgreSQL and RabbitMQ that forget nothing: fsync is on. PostgreSQL is sized for load. Gone when dropped,
+/// folder and all.
 #[derive(Debug)]
 pub struct Servers {
     /// Data and logs; a place for what else a run needs.

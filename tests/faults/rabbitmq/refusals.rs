@@ -24,6 +24,14 @@ async fn bounded(channel: &Channel, queue: &str, length: i32, exchange: &str, ke
     assert!(bind(channel, queue, exchange, key).await);
 }
 
+/// A subscriber to events with this key that takes one at a time.
+async fn one_at_a_time(harness: &Harness, key: &str) -> (Channel, String) {
+    let queue = format!("it-{}", Uuid::new_v4());
+    let channel = harness.client.another_channel().await;
+    bounded(&channel, &queue, 1, &harness.site().names.events, key).await;
+    (channel, queue)
+}
+
 /// Takes one message after another out of a queue, until the outcome of each command was among them.
 async fn drain(harness: &Harness, queue: &str, commands: &[Message]) -> Vec<Received> {
     let mut left: Vec<&str> = commands.iter().map(Message::id).collect();
@@ -40,9 +48,7 @@ async fn drain(harness: &Harness, queue: &str, commands: &[Message]) -> Vec<Rece
 async fn a_subscriber_who_takes_one_event_at_a_time_gets_all_of_a_batch() {
     let mut harness = Setup::new().start().await;
     let product = harness.product(100).await;
-    let queue = format!("it-{}", Uuid::new_v4());
-    let channel = harness.client.another_channel().await;
-    bounded(&channel, &queue, 1, &harness.site().names.events, OUTCOMES).await;
+    let (channel, queue) = one_at_a_time(&harness, OUTCOMES).await;
 
     harness.services()[0].pause();
     let carts = carts_for(product, 10);
@@ -71,9 +77,7 @@ async fn a_subscriber_who_takes_one_event_at_a_time_gets_all_of_a_batch() {
 async fn a_full_subscriber_holds_up_nobody_else() {
     let mut harness = Setup::new().start().await;
     let product = harness.product(1000).await;
-    let queue = format!("it-{}", Uuid::new_v4());
-    let channel = harness.client.another_channel().await;
-    bounded(&channel, &queue, 1, &harness.site().names.events, OUTCOMES).await;
+    let (channel, queue) = one_at_a_time(&harness, OUTCOMES).await;
 
     // One after another, so that each is a batch of its own: more of them than the service keeps in hand.
     let carts = carts_for(product, 200);
@@ -91,9 +95,7 @@ async fn a_full_subscriber_holds_up_nobody_else() {
 async fn what_a_dead_replica_promised_is_told_while_a_subscriber_refuses() {
     let mut harness = Setup::new().start().await;
     let product = harness.product(1000).await;
-    let queue = format!("it-{}", Uuid::new_v4());
-    let channel = harness.client.another_channel().await;
-    bounded(&channel, &queue, 1, &harness.site().names.events, OUTCOMES).await;
+    let (channel, queue) = one_at_a_time(&harness, OUTCOMES).await;
     let mut unavailable = harness.client.subscribed_to(&["inventory.unavailable"]).await;
 
     let mut load = Load::start(harness.site(), product, 1000);
@@ -118,9 +120,7 @@ async fn what_a_dead_replica_promised_is_told_while_a_subscriber_refuses() {
 #[tokio::test]
 async fn stock_events_that_are_refused_come_as_soon_as_there_is_room() {
     let mut harness = Setup::new().start().await;
-    let queue = format!("it-{}", Uuid::new_v4());
-    let channel = harness.client.another_channel().await;
-    bounded(&channel, &queue, 1, &harness.site().names.events, "stock.#").await;
+    let (channel, queue) = one_at_a_time(&harness, "stock.#").await;
     let product = harness.product(1).await;
     for _ in 0..3 {
         let reserved = harness.reserve(Uuid::new_v4(), &[(product, 1)]).await;
