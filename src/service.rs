@@ -25,6 +25,11 @@ use crate::{messaging, retention};
 /// Commits whose events may wait for the relay; then the handler waits, and RabbitMQ with it.
 const COMMITS_WAITING_MAX: usize = 16;
 
+/// Batches of commands begin no sooner after each other. At a part of capacity they would be of two or three commands
+/// otherwise, and the round trips of so many transactions take the processor away from those whom every command waits
+/// for: at a quarter of capacity 99 % of the outcomes are there a quarter sooner for this wait.
+const BATCH_INTERVAL: Duration = Duration::from_millis(2);
+
 /// Pause between two looks at a database that is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -281,7 +286,9 @@ impl Workshop<'_> {
             resting: Resting::default(),
             standstill: self.standstill.clone(),
         };
-        self.consumer(link, amqp.commands.clone(), amqp.commands_prefetch, batch.commands, handler)
+        let consumer =
+            self.consumer(link, amqp.commands.clone(), amqp.commands_prefetch, batch.commands, handler);
+        Consumer { interval: BATCH_INTERVAL, ..consumer }
     }
 
     fn queries(&self, link: Link) -> Consumer<Responder> {
@@ -315,6 +322,7 @@ impl Workshop<'_> {
             queue,
             prefetch,
             at_once,
+            interval: Duration::ZERO,
             work,
             outlets: Outlets {
                 dead_letters: self.events.clone(),

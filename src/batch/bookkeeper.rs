@@ -113,7 +113,6 @@ impl Bookkeeper {
         fail_point::reach("inside-transaction");
         let records = records(&requests, &answered);
         let changes = books.into_changes();
-        reservation::not_outrun(transaction.connection()?, &carts_of_ended(&changes), &known).await?;
         let promised = self.persist(transaction.connection()?, &changes, &records, events).await?;
         watch.lap(Step::Persist);
         fail_point::reach("before-commit");
@@ -272,13 +271,6 @@ fn short(decisions: &[Decision<Record>]) -> Vec<Uuid> {
 
 fn promises(events: &[Event]) -> Vec<outbox::Promise<'_>> {
     events.iter().map(Into::into).collect()
-}
-
-/// Carts of holds that were made and ended in one batch. No key says of those that another transaction has made a hold
-/// for the cart meanwhile: only live ones have it.
-fn carts_of_ended(changes: &Changes) -> Vec<Uuid> {
-    let ended = changes.inserted.iter().filter(|reservation| reservation.state != State::Held);
-    ended.filter_map(|reservation| reservation.hold.as_ref()).map(|hold| hold.cart.0).collect()
 }
 
 /// What is to be kept of how a batch was answered.

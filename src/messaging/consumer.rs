@@ -10,6 +10,7 @@ use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ErrorKind};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -38,6 +39,8 @@ pub struct Consumer<W> {
     pub prefetch: u16,
     /// Messages handled at once at most.
     pub at_once: usize,
+    /// Shortest time from the beginning of a batch to that of the next.
+    pub interval: Duration,
     /// Who handles them.
     pub work: W,
     /// Where what is not acknowledged goes, and the answers.
@@ -113,7 +116,7 @@ impl<W: Work> Consumer<W> {
         Ok((channel, consumer))
     }
 
-    /// Batches form by themselves: what arrives while one is handled is the next.
+    /// Batches form by themselves: what arrives while one is handled, or before its interval is over, is the next.
     async fn work_off(
         &self,
         connection: &Connection,
@@ -124,7 +127,14 @@ impl<W: Work> Consumer<W> {
         let mut settler = Settler::new(&self.outlets, connection, stop);
         let mut deliveries = Vec::with_capacity(self.at_once);
         let mut waiting = Vec::new();
-        while gather(&mut arrived, &mut deliveries, self.at_once, !waiting.is_empty()).await {
+        let mut next = Instant::now();
+        while wait_for_first(&mut arrived, &mut deliveries, self.at_once, !waiting.is_empty()).await {
+            // A timer would round even a time that has passed up to the next millisecond.
+            if next > Instant::now() {
+                sleep_until(next).await;
+            }
+            next = Instant::now() + self.interval;
+            gather(&mut arrived, &mut deliveries, self.at_once).await;
             // What a dead channel left behind comes again on the next.
             if !channel.status().connected() {
                 deliveries.clear();
@@ -148,24 +158,26 @@ impl<W: Work> Consumer<W> {
 /// Pause before what waits is handled again where nothing else comes.
 const WAITING_PAUSE: Duration = Duration::from_millis(200);
 
-/// Gathers what has arrived, and what arrives in the moment that it takes to let every other task have its turn: who
-/// waits for nothing else waits no longer for that, and under load a batch is larger, which is cheaper for all. Says
-/// whether there is anything to do: where something waits already there soon is.
-async fn gather(
+/// Takes what has arrived, or waits for it. Says whether there is anything to do: where something waits already there
+/// soon is.
+async fn wait_for_first(
     arrived: &mut mpsc::Receiver<Delivery>,
     into: &mut Vec<Delivery>,
     limit: usize,
     is_waited_for: bool,
 ) -> bool {
     let first = arrived.recv_many(into, limit);
-    let mut more = if is_waited_for {
-        match tokio::time::timeout(WAITING_PAUSE, first).await {
-            Ok(first) => first,
-            Err(_) => return true,
-        }
+    if is_waited_for {
+        !timeout(WAITING_PAUSE, first).await.is_ok_and(|first| first == 0)
     } else {
-        first.await
-    };
+        first.await > 0
+    }
+}
+
+/// Takes along what else has arrived, and what arrives in the moment that it takes to let every other task have its
+/// turn: who waits for nothing else waits no longer for that, and under load a batch is larger, which is cheaper for all.
+async fn gather(arrived: &mut mpsc::Receiver<Delivery>, into: &mut Vec<Delivery>, limit: usize) {
+    let mut more = into.len();
     while more > 0 && into.len() < limit {
         tokio::task::yield_now().await;
         let before = into.len();
@@ -176,7 +188,6 @@ async fn gather(
         }
         more = into.len() - before;
     }
-    !into.is_empty()
 }
 
 /// Passes deliveries on until the consumer ends. On `stop`, or after so many, it asks for no more, and passes on

@@ -1,6 +1,8 @@
 //! What a batch of commands locks, reads and writes: one statement each, because a statement is a round trip in which
 //! others wait for the locks.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +13,7 @@ use super::outbox::{Leaving, Promise};
 use super::outcome::Record;
 use super::stock::LOCATION;
 use super::{StorageError, movement, outbox, outcome, reservation, stock};
-use crate::domain::{Changes, ProductId, Reservation, StockLevel};
+use crate::domain::{Changes, ProductId, Reservation, State, StockLevel};
 
 /// What a batch is about.
 #[derive(Debug, Clone, Default)]
@@ -146,14 +148,32 @@ pub async fn write(connection: &mut PgConnection, entries: Entries<'_>) -> Resul
     let Entries { changes, outcomes, events, ordered, lease_seconds } = entries;
     // Ended holds first: a cart's next hold must find the place free.
     reservation::update(&mut *connection, &changes.updated).await?;
+    let (inserted, ended) = live_first(&changes.inserted);
     let leaving = Leaving::Ours { lease_seconds };
     let (row, rest) = events.split_at(events.len().min(leaving.events_a_row()));
     let query = outbox::bind(sqlx::query(AssertSqlSafe(WRITE.as_str())), row, leaving);
     let query = stock::bind(query, &changes.stock).bind(LOCATION);
-    let query = outcome::bind(reservation::bind(query, &changes.inserted), outcomes);
+    let query = outcome::bind(reservation::bind(query, &inserted), outcomes);
     let key = query.fetch_optional(&mut *connection).await?.map(|row| row.try_get(0)).transpose()?;
+    reservation::update(&mut *connection, &ended).await?;
     movement::insert(&mut *connection, &changes.movements).await?;
     outbox::insert(&mut *connection, ordered, Leaving::InOrder).await?;
     let more = outbox::insert(connection, rest, leaving).await?;
     Ok(key.into_iter().chain(more).collect())
+}
+
+/// Reservations to insert, and those of them to end afterwards. Only live holds have the key by which two transactions
+/// meet that make a hold for one cart: of a cart whose holds were all made and ended in this batch, one goes in alive.
+fn live_first(new: &[Reservation]) -> (Cow<'_, [Reservation]>, Vec<Reservation>) {
+    let cart = |reservation: &Reservation| reservation.hold.as_ref().map(|hold| hold.cart);
+    let is_live = |reservation: &&Reservation| reservation.state == State::Held;
+    let mut met: HashSet<_> = new.iter().filter(is_live).filter_map(cart).collect();
+    let (mut inserted, mut ended) = (Cow::Borrowed(new), Vec::new());
+    for (position, reservation) in new.iter().enumerate() {
+        if cart(reservation).is_some_and(|cart| met.insert(cart)) {
+            inserted.to_mut()[position].state = State::Held;
+            ended.push(reservation.clone());
+        }
+    }
+    (inserted, ended)
 }

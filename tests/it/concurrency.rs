@@ -157,3 +157,37 @@ async fn a_cart_that_has_just_got_its_hold_elsewhere_is_not_told_that_it_falls_s
     harness.assert_level(product, 0, 1).await;
     harness.finish().await;
 }
+
+#[tokio::test]
+async fn a_hold_that_begins_and_ends_in_one_batch_meets_one_that_another_replica_is_making() {
+    let mut harness = Harness::start().await;
+    let [product, sought, elsewhere] = harness.products([9; 3]).await;
+    let (cart, of_another, chosen) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4().to_string());
+    let database = &harness.site().database;
+    let hold = format!(
+        "INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at)
+         VALUES ('{of_another}', '{cart}', 'HELD', ARRAY['{elsewhere}'::uuid], ARRAY[2::bigint], clock_timestamp());
+         UPDATE stock SET reserved = 2 WHERE product_id = '{elsewhere}'"
+    );
+    let mut other = database.hold(&hold).await;
+    // What is sent while the batch before it waits comes to one batch.
+    let before = database.lock_stock(sought).await;
+    let first = Message::reserve(Uuid::new_v4(), &[(sought, 1)]);
+    harness.client.send(&first).await;
+    database.until_somebody_waits_for_a_lock().await;
+    let reserve = Message::reserve(cart, &[(product, 1)]).with("reservationId", chosen.as_str());
+    let release = Message::release(&chosen);
+    harness.client.send_all(&[reserve.clone(), release.clone()]).await;
+    drop(before);
+    harness.next_outcome_of(&first).await.reservation();
+
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    assert_eq!(harness.next_outcome_of(&reserve).await.reservation(), chosen);
+    harness.until_all_are_decided(3).await;
+    let replaced = harness.reservation(&of_another.to_string()).await;
+    assert_eq!((replaced.text("status"), replaced.text("reason")), ("RELEASED", "SUPERSEDED"));
+    harness.assert_level(elsewhere, 9, 0).await;
+    harness.assert_level(product, 9, 0).await;
+    harness.finish().await;
+}
