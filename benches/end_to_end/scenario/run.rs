@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
                 let (work, answers) = asking::ask(gauge, products, &self.plan).await?;
                 (measurement.work, measurement.queries) = (Some(work), Some(answers));
             }
-            Turn::LoadedQueries => {
+            Turn::LoadedQueries | Turn::LoadedResponder => {
                 let mut source = self.spread();
                 let (work, answers) =
                     asking::ask_under_load(gauge, &mut source, products, &self.plan).await?;

@@ -42,6 +42,11 @@ impl Subject {
         match turn {
             Turn::Ceiling | Turn::NoopLatency => Self::idle(stage, "noop", noop).await,
             Turn::Responder => Self::idle(stage, "responder", RESPONDER).await,
+            Turn::LoadedResponder => {
+                let mut both = Self::idle(stage, "responder", RESPONDER).await?;
+                both.workers.extend(Self::idle(stage, "noop", noop).await?.workers);
+                Ok(both)
+            }
             Turn::Baseline | Turn::BaselineFlash => Self::baseline(stage).await,
             Turn::Growth => {
                 stage.databases.checkpoint().await?;

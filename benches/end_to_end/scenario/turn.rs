@@ -32,6 +32,8 @@ pub enum Turn {
     Responder,
     /// The service: queries while commands run as in `Spread`.
     LoadedQueries,
+    /// The responder and the worker that do nothing, under the load of `LoadedQueries`.
+    LoadedResponder,
     /// The service, with commands that wait.
     Backlog,
     /// The service at a pace below its capacity.
@@ -42,7 +44,7 @@ pub enum Turn {
 
 impl Turn {
     /// All of them, each once.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Ceiling,
         Self::Spread,
         Self::Baseline,
@@ -56,13 +58,14 @@ impl Turn {
         Self::Queries,
         Self::Responder,
         Self::LoadedQueries,
+        Self::LoadedResponder,
         Self::Latency,
         Self::NoopLatency,
     ];
 
     /// A round. Machines are faster and slower from minute to minute, so what a ratio is of stands side by side: that is
     /// why `Spread` comes again and again.
-    pub const ROUND: [Self; 15] = [
+    pub const ROUND: [Self; 16] = [
         Self::Ceiling,
         Self::Spread,
         Self::Baseline,
@@ -77,6 +80,7 @@ impl Turn {
         Self::Queries,
         Self::Responder,
         Self::LoadedQueries,
+        Self::LoadedResponder,
         Self::Backlog,
     ];
 
@@ -99,6 +103,7 @@ impl Turn {
             Self::Queries => "queries",
             Self::Responder => "queries, no-op",
             Self::LoadedQueries => "queries under load",
+            Self::LoadedResponder => "no-op under load",
             Self::Backlog => "backlog",
             Self::Latency => "latency",
             Self::NoopLatency => "latency, no-op",
@@ -108,7 +113,14 @@ impl Turn {
     /// Whether it is the service that is measured.
     #[must_use]
     pub fn is_of_service(self) -> bool {
-        let others = [Self::Ceiling, Self::Baseline, Self::BaselineFlash, Self::Responder, Self::NoopLatency];
+        let others = [
+            Self::Ceiling,
+            Self::Baseline,
+            Self::BaselineFlash,
+            Self::Responder,
+            Self::LoadedResponder,
+            Self::NoopLatency,
+        ];
         !others.contains(&self)
     }
 
@@ -126,7 +138,7 @@ impl Turn {
             Self::Mixed => &[S::Mixed],
             Self::Replicas => &[S::Replicas],
             Self::Growth => &[S::Growth],
-            Self::Queries | Self::Responder | Self::LoadedQueries => &[S::Queries],
+            Self::Queries | Self::Responder | Self::LoadedQueries | Self::LoadedResponder => &[S::Queries],
             Self::Backlog => &[S::Backlog],
             Self::Latency | Self::NoopLatency => &[S::Latency],
         };
