@@ -122,7 +122,7 @@ impl Metrics {
         );
         registry.register(
             "outbox_backlog_events",
-            "Events promised but not yet confirmed, counted up to 100000",
+            "Events promised but not yet confirmed, those of up to 10000 rows of the outbox",
             self.outbox_backlog.clone(),
         );
         registry.register_with_unit(

@@ -113,7 +113,7 @@ impl Bookkeeper {
         fail_point::reach("inside-transaction");
         let records = records(&requests, &answered);
         let changes = books.into_changes();
-        let promised = self.persist(transaction.connection()?, &changes, &records, events).await?;
+        let promised = self.persist(transaction.connection()?, &changes, &records, events, now).await?;
         watch.lap(Step::Persist);
         fail_point::reach("before-commit");
         transaction.commit().await?;
@@ -164,7 +164,7 @@ impl Bookkeeper {
             lapse(&mut books, now).iter().map(|event| Event::of(event, Arc::default())).collect();
         let changes = books.into_changes();
         let holds = changes.updated.len();
-        let promised = self.persist(transaction.connection()?, &changes, &[], events).await?;
+        let promised = self.persist(transaction.connection()?, &changes, &[], events, now).await?;
         transaction.commit().await?;
         self.metrics.lapsed(holds);
         Ok(Lapsed { holds, promised })
@@ -176,6 +176,7 @@ impl Bookkeeper {
         changes: &Changes,
         outcomes: &[Record],
         events: Vec<Event>,
+        at: DateTime<Utc>,
     ) -> Result<Promised, StorageError> {
         let (ordered, ours): (Vec<Event>, Vec<Event>) = events.into_iter().partition(Event::is_ordered);
         let entries = Entries {
@@ -184,6 +185,7 @@ impl Bookkeeper {
             events: &promises(&ours),
             ordered: &promises(&ordered),
             lease_seconds: self.lease_seconds,
+            at,
         };
         let keys = batch::write(connection, entries).await?;
         Ok(Promised { keys, events: ours, has_ordered: !ordered.is_empty() })

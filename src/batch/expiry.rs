@@ -24,6 +24,10 @@ pub struct Expiry {
     pub batch: BatchSettings,
 }
 
+/// After having waited in vain for what somebody else has locked, sweeps wait for nothing for so long: who waits for one
+/// product has others locked already, which commands want.
+const WAITED_PAUSE: Duration = Duration::from_secs(10);
+
 /// A step of a sweep.
 struct Step {
     lapsed: Lapsed,
@@ -45,8 +49,9 @@ impl Expiry {
         let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut swept_at = Instant::now();
+        let mut waited_at = None;
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
-            match self.sweep(&stop).await {
+            match self.sweep(&mut waited_at, &stop).await {
                 Ok(0) => {}
                 Ok(lapsed) => info!(lapsed, "holds have lapsed"),
                 Err(error) => {
@@ -61,16 +66,26 @@ impl Expiry {
     }
 
     /// Step by step, each a transaction as large as a batch, so that commands come in between.
-    async fn sweep(&self, stop: &CancellationToken) -> Result<usize, StorageError> {
+    async fn sweep(
+        &self,
+        waited_at: &mut Option<Instant>,
+        stop: &CancellationToken,
+    ) -> Result<usize, StorageError> {
         let mut lapsed = 0;
         let mut busy = Vec::new();
+        let mut goes_around = waited_at.is_some_and(|at| at.elapsed() < WAITED_PAUSE);
         while !stop.is_cancelled() {
-            let done = match self.bookkeeper.database.in_time(self.step(&busy)).await {
-                // Somebody else has had a product locked for long: the others go on without it.
-                Err(StorageError::TooSlow(_)) => {
-                    self.bookkeeper.database.in_time(self.step_around(&mut busy)).await?
+            let done = if goes_around {
+                self.bookkeeper.database.in_time(self.step_around(&mut busy)).await?
+            } else {
+                match self.bookkeeper.database.in_time(self.step(&busy)).await {
+                    // Somebody else has had a product locked for long: the others go on without it.
+                    Err(StorageError::TooSlow(_)) => {
+                        (goes_around, *waited_at) = (true, Some(Instant::now()));
+                        continue;
+                    }
+                    done => done?,
                 }
-                done => done?,
             };
             lapsed += done.lapsed.holds;
             self.bookkeeper.hand_on(done.lapsed.promised).await;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryFutureExt};
@@ -10,7 +11,7 @@ use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ErrorKind};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -53,11 +54,12 @@ impl<W: Work> Consumer<W> {
         // Whether a message that cannot be read may still be among those that come.
         let mut is_wary = false;
         while let Some(connection) = self.link.connect(&stop).await {
-            let result = self.session(&connection, &mut is_wary, &stop).await;
+            let result = self.session(&connection, is_wary, &stop).await;
             self.link.down(connection).await;
+            is_wary = false;
             if let Err(error) = result {
                 warn!(connection = self.link.name(), %error, "consuming failed");
-                is_wary |= matches!(error.kind(), ErrorKind::ParsingError(_));
+                is_wary = matches!(error.kind(), ErrorKind::ParsingError(_));
             }
             if is_wary {
                 self.link.hurry();
@@ -71,13 +73,12 @@ impl<W: Work> Consumer<W> {
     async fn session(
         &self,
         connection: &Connection,
-        is_wary: &mut bool,
+        is_wary: bool,
         stop: &CancellationToken,
     ) -> Result<(), lapin::Error> {
-        if *is_wary {
+        if is_wary {
             warn!(connection = self.link.name(), "a message cannot be read: taking them one by one");
             self.consume(connection, 1, Some(self.prefetch), stop).await?;
-            *is_wary = false;
         }
         self.consume(connection, self.prefetch, None, stop).await
     }
@@ -139,6 +140,7 @@ impl<W: Work> Consumer<W> {
             if !channel.status().connected() {
                 deliveries.clear();
                 waiting.clear();
+                self.outlets.metrics.waiting(0);
                 continue;
             }
             let arrived = deliveries.drain(..).map(|mut delivery| {
@@ -149,11 +151,19 @@ impl<W: Work> Consumer<W> {
             let (batch, messages): (Vec<Delivery>, Vec<Message>) = waiting.into_iter().chain(arrived).unzip();
             fail_point::reach("after-receive");
             let settlements = self.work.handle(&messages).await;
+            let handled = messages.len();
             waiting = settler.settle(batch.into_iter().zip(messages).zip(settlements)).await?;
+            // Others may have it: whoever stops tries no more where nothing can be done.
+            if stop.is_cancelled() && waiting.len() == handled {
+                break;
+            }
         }
         settler.finish().await
     }
 }
+
+/// Longest time in which messages are taken one by one. Whatever stands in the way then stands in everybody's.
+const ONE_BY_ONE_MAX: Duration = Duration::from_mins(1);
 
 /// Pause before what waits is handled again where nothing else comes.
 const WAITING_PAUSE: Duration = Duration::from_millis(200);
@@ -190,8 +200,8 @@ async fn gather(arrived: &mut mpsc::Receiver<Delivery>, into: &mut Vec<Delivery>
     }
 }
 
-/// Passes deliveries on until the consumer ends. On `stop`, or after so many, it asks for no more, and passes on
-/// what it was given.
+/// Passes deliveries on until the consumer ends. On `stop`, or after so many or a while, it asks for no more, and passes
+/// on what it was given.
 async fn read(
     connection: &Connection,
     channel: &Channel,
@@ -201,6 +211,7 @@ async fn read(
     stop: &CancellationToken,
 ) -> Result<(), lapin::Error> {
     let mut is_asking = true;
+    let mut limit_is_over = pin!(sleep(ONE_BY_ONE_MAX));
     loop {
         let wants_more = tokio::select! {
             biased;
@@ -216,6 +227,7 @@ async fn read(
                 limit != Some(0)
             },
             () = stop.cancelled(), if is_asking => false,
+            () = &mut limit_is_over, if is_asking && limit.is_some() => false,
             // The same.
             () = inbox.closed() => return Ok(()),
             gone = lost(connection) => return Err(gone),

@@ -55,14 +55,13 @@ impl Relay {
         }
         let mut transaction = self.database.begin().await?;
         let next = outbox::next_in_order(transaction.connection()?);
-        let Some(next) = self.database.in_time(next).await? else {
-            transaction.rollback().await?;
-            return Ok(InOrder::Another);
+        let next = match self.database.in_time(next).await? {
+            Some(next) if !next.is_empty() => next,
+            nothing => {
+                self.database.in_time(transaction.rollback()).await?;
+                return Ok(if nothing.is_some() { InOrder::Nothing } else { InOrder::Another });
+            }
         };
-        if next.is_empty() {
-            transaction.rollback().await?;
-            return Ok(InOrder::Nothing);
-        }
         let published = self.publish_waiting(next).await?;
         // However long the broker took.
         let settling = async {

@@ -12,9 +12,8 @@ use crate::storage::outbox;
 /// Pause before what was refused is published again, where some of it was taken: whoever refuses has room by and by.
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 
-/// Longest lease of orphans, in seconds. Whoever claims them publishes them at once; where he dies of it, or never hears that
-/// he has them, the next shall not have to wait as long as for the events of a fresh commit.
-const ADOPTION_SECONDS: u32 = 5;
+/// Longest time, in seconds, for which what was refused again and again is left alone.
+const REFUSED_SECONDS_MAX: u32 = 15;
 
 /// One way through the outbox, up to the row that was the newest at its beginning: it must come to an end while others are
 /// written and refused, or what lies before would never be looked at again.
@@ -50,7 +49,7 @@ impl Relay {
                 match self.adopt_orphans(&mut round, lease_seconds).await {
                     Ok(Published { events: 0, refused, .. }) => {
                         // Whoever has room is told all of it again each time.
-                        let longer = (2 * lease_seconds).clamp(1, self.settings.lease_seconds);
+                        let longer = (2 * lease_seconds).clamp(1, REFUSED_SECONDS_MAX);
                         lease_seconds = if refused.is_empty() { 0 } else { longer };
                         break;
                     }
@@ -91,7 +90,6 @@ impl Relay {
     /// Publishes what nobody saw to in time; says what came of it. In rounds: what is refused again and again must not hold
     /// up what comes after it, and is left alone for so many seconds.
     async fn adopt_orphans(&self, round: &mut Round, refused_seconds: u32) -> Result<Published, RelayError> {
-        let lease_seconds = self.settings.lease_seconds.min(ADOPTION_SECONDS);
         let Round { from, last } = *round;
         let (orphans, last) = self
             .database
@@ -100,7 +98,7 @@ impl Relay {
                     Some(last) => last,
                     None => outbox::newest(connection).await?.unwrap_or(i64::MIN),
                 };
-                Ok((outbox::claim_orphans(connection, lease_seconds, from..=last).await?, last))
+                Ok((outbox::claim_orphans(connection, self.settings.lease_seconds, from..=last).await?, last))
             })
             .await?;
         let published = self.publish_waiting(orphans).await?;

@@ -54,6 +54,8 @@ pub struct Entries<'a> {
     pub ordered: &'a [Promise<'a>],
     /// Seconds for which `events` are this replica's.
     pub lease_seconds: u32,
+    /// The time under the locks.
+    pub at: DateTime<Utc>,
 }
 
 /// Reservations by id, then stock by product. What a transaction that was waited for has written in new rows is not
@@ -145,7 +147,7 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
 /// decided one of these commands, or made a hold for one of these carts. Gives the keys of the outbox's rows with
 /// `events`.
 pub async fn write(connection: &mut PgConnection, entries: Entries<'_>) -> Result<Vec<i64>, StorageError> {
-    let Entries { changes, outcomes, events, ordered, lease_seconds } = entries;
+    let Entries { changes, outcomes, events, ordered, lease_seconds, at } = entries;
     // Ended holds first: a cart's next hold must find the place free.
     reservation::update(&mut *connection, &changes.updated).await?;
     let (inserted, ended) = live_first(&changes.inserted);
@@ -156,6 +158,7 @@ pub async fn write(connection: &mut PgConnection, entries: Entries<'_>) -> Resul
     let query = outcome::bind(reservation::bind(query, &inserted), outcomes);
     let key = query.fetch_optional(&mut *connection).await?.map(|row| row.try_get(0)).transpose()?;
     reservation::update(&mut *connection, &ended).await?;
+    reservation::none_ended_since(&mut *connection, at, changes).await?;
     movement::insert(&mut *connection, &changes.movements).await?;
     outbox::insert(&mut *connection, ordered, Leaving::InOrder).await?;
     let more = outbox::insert(connection, rest, leaving).await?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::StorageError;
 use super::column::{Query, from_bigint, sparse, to_bigint};
 use crate::domain::{
-    CartId, EndReason, Hold, Line, Lines, OrderId, ProductId, Reservation, ReservationId, State,
+    CartId, Changes, EndReason, Hold, Line, Lines, OrderId, ProductId, Reservation, ReservationId, State,
 };
 
 /// Reads these reservations, and those of these carts and orders: the live ones, and else the latest of each.
@@ -55,6 +55,32 @@ pub async fn not_outrun(
     )
     .bind(carts)
     .bind(known)
+    .fetch_one(connection)
+    .await?;
+    if is_outrun { Err(StorageError::Raced("cart")) } else { Ok(()) }
+}
+
+/// Fails with [`StorageError::Raced`] where another transaction has made and ended a hold since `at` for a cart of a
+/// new one: ours would have begun before it. Asked once ours are written, when no other can make one any more.
+pub async fn none_ended_since(
+    connection: &mut PgConnection,
+    at: DateTime<Utc>,
+    changes: &Changes,
+) -> Result<(), StorageError> {
+    let carts = changes.inserted.iter().filter_map(|new| new.hold.as_ref()).map(|hold| hold.cart.0);
+    let carts: Vec<Uuid> = carts.collect();
+    if carts.is_empty() {
+        return Ok(());
+    }
+    let ours: Vec<Uuid> = changes.inserted.iter().chain(&changes.updated).map(|ours| ours.id.0).collect();
+    // By the time: few have ended since, and carts are many.
+    let is_outrun = sqlx::query_scalar(
+        "WITH ended AS MATERIALIZED (SELECT reservation_id, cart_id FROM reservation WHERE ended_at >= $1)
+         SELECT EXISTS (SELECT FROM ended WHERE cart_id = ANY ($2) AND reservation_id <> ALL ($3))",
+    )
+    .bind(at)
+    .bind(carts)
+    .bind(ours)
     .fetch_one(connection)
     .await?;
     if is_outrun { Err(StorageError::Raced("cart")) } else { Ok(()) }
