@@ -3,7 +3,10 @@
 use uuid::Uuid;
 
 use crate::fail_points::{POINTS, assert_told_the_same};
-use crate::kit::between_services;
+use crate::kit::{Proxy, Weather, between_services};
+use crate::support::load::assert_one_outcome_each;
+use crate::support::outage::until_missing;
+use crate::support::site::Site;
 use crate::support::{Harness, Message, Setup};
 
 /// What is left of a command after the end of its service.
@@ -47,4 +50,38 @@ async fn terminated_at_each_fail_point_in_turn() {
     harness.assert_level(product, 1000 - POINTS.len() as u64, POINTS.len() as u64).await;
     events.extend(harness.finish_after_an_outage().await);
     assert_told_the_same(&events);
+}
+
+/// More than a replica takes in one batch.
+const IN_HAND: usize = 200;
+
+#[tokio::test]
+async fn terminated_while_postgresql_says_nothing_it_lets_go_of_what_it_has() {
+    let (mut harness, product) = between_services(Setup::new()).await;
+    let proxy = Proxy::before(&harness.site().database.url).await;
+    let mut service = harness.site().start_service_with(&[("DATABASE_URL", &proxy.url)]).await;
+    service.ready().await;
+    proxy.set(Weather::BlackHole);
+    let carts: Vec<Message> =
+        (0..IN_HAND).map(|_| Message::reserve(Uuid::new_v4(), &[(product, 1)])).collect();
+    harness.client.send_all(&carts).await;
+    until_missing(&service, "PostgreSQL").await;
+    service.terminate();
+    assert_eq!(service.exit().await.code(), Some(0));
+
+    harness.add_replica().await;
+    let mut events = harness.client.events.take(carts.len(), "all outcomes").await;
+    events.extend(harness.finish_after_an_outage().await);
+    assert_one_outcome_each(&events, &carts);
+}
+
+#[tokio::test]
+async fn terminated_while_rabbitmq_says_nothing_it_ends_with_0() {
+    let site = Site::shared().await;
+    let proxy = Proxy::before(&site.servers.amqp_url).await;
+    let mut service = site.start_service_with(&[("AMQP_URL", &proxy.url)]).await;
+    service.ready().await;
+    proxy.set(Weather::BlackHole);
+    service.terminate();
+    assert_eq!(service.exit().await.code(), Some(0));
 }
