@@ -73,9 +73,10 @@ pub async fn none_ended_since(
         return Ok(());
     }
     let ours: Vec<Uuid> = changes.inserted.iter().chain(&changes.updated).map(|ours| ours.id.0).collect();
-    // By the time: few have ended since, and carts are many.
+    // By the time: few have ended since, and carts are many. What will only have ended is of a clock that was set back.
     let is_outrun = sqlx::query_scalar(
-        "WITH ended AS MATERIALIZED (SELECT reservation_id, cart_id FROM reservation WHERE ended_at >= $1)
+        "WITH ended AS MATERIALIZED (
+             SELECT reservation_id, cart_id FROM reservation WHERE ended_at BETWEEN $1 AND clock_timestamp())
          SELECT EXISTS (SELECT FROM ended WHERE cart_id = ANY ($2) AND reservation_id <> ALL ($3))",
     )
     .bind(at)

@@ -204,16 +204,28 @@ async fn a_hold_begins_after_those_that_its_cart_had_elsewhere_meanwhile() {
     let cart = Uuid::new_v4();
     let former = harness.reserve(cart, &[(product, 1)]).await.reservation();
     harness.release(&former).await;
-    // As if it had been made and ended after the locks were taken: no lock of theirs tells that.
+    // Another replica has the same command in hand, for as long as this one waits between its locks and its commit ...
+    let reserve = Message::reserve(cart, &[(product, 2)]);
     let database = &harness.site().database;
+    let decided = format!(
+        "INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at)
+         VALUES (convert_to('{}', 'UTF8'), '', '', gen_random_uuid(), '', '', clock_timestamp())",
+        reserve.id()
+    );
+    let elsewhere = database.hold(&decided).await;
+    harness.client.send(&reserve).await;
+    let database = &harness.site().database;
+    database.until_somebody_waits_for_a_lock().await;
+    // ... and meanwhile, as it were, the former hold is made and ended.
     let later = format!(
-        "WITH later AS MATERIALIZED (SELECT clock_timestamp() + interval '500 ms' AS at),
+        "WITH later AS MATERIALIZED (SELECT clock_timestamp() AS at),
          moved AS (UPDATE reservation_movement SET moved_at = at FROM later WHERE reservation_id = '{former}')
          UPDATE reservation SET ended_at = at FROM later WHERE reservation_id = '{former}'"
     );
     assert_eq!(database.execute(&later).await, 1);
+    drop(elsewhere);
 
-    let hold = harness.reserve(cart, &[(product, 2)]).await;
+    let hold = harness.next_outcome_of(&reserve).await;
     let ended = harness.reservation(&former).await;
     assert!(hold.text("reservedAt") > ended.text("endedAt"), "{hold:?} {ended:?}");
     harness.assert_level(product, 7, 2).await;
