@@ -218,6 +218,8 @@ async fn the_clock_of_the_database_decides() {
     let reserved = harness.outcome_of(&reserve_for(200, &[(product, 2)])).await;
     let lasting = harness.outcome_of(&reserve_for(400, &[(product, 1)])).await.reservation();
 
+    // What is published but not forgotten yet would be told again: its lease is over then.
+    harness.until_all_is_published().await;
     clock.advance(harness.site(), 300).await;
     let lapsed = harness.lapse_of(&reserved.reservation()).await;
     let late = time(lapsed.text("releasedAt")) - time(reserved.text("expiresAt"));
