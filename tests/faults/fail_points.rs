@@ -42,7 +42,7 @@ async fn killed_at_each_fail_point_in_turn() {
         harness.client.send(&command).await;
         commands.push(command);
         service.until_stopped().await;
-        assert!(service.log().contains(point), "{point}");
+        service.logged(point).await;
         service.kill();
     }
 

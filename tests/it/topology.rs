@@ -163,7 +163,7 @@ async fn without_declare_it_is_only_looked_for() {
     let (status, missing) = service.readyz().await;
     assert_eq!(status, 503);
     assert!(missing.contains("RabbitMQ"), "{missing}");
-    assert!(service.log().contains(&site.names.commands), "the log names what is missing");
+    service.logged(&site.names.commands).await;
     let (_connection, channel) = connect(&site.servers.amqp_url).await;
     let options = QueueDeclareOptions { passive: true, ..Default::default() };
     let found =

@@ -33,7 +33,7 @@ async fn a_command_that_is_refused_harms_no_neighbour_and_ends_as_a_dead_letter(
     }
     let letter = harness.client.get(&harness.site().names.dead_letter, "the command that is refused").await;
     assert_eq!((letter.id(), letter.header("x-error-code")), (bad.id(), None));
-    assert!(harness.services()[0].log().contains("batch failed: trying its halves"));
+    harness.services()[0].logged("batch failed: trying its halves").await;
     harness.assert_level(refused, 100, 0).await;
     harness.assert_level(good, 980, 20).await;
     harness.finish().await;

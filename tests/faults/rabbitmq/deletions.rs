@@ -34,7 +34,7 @@ async fn until_missed(harness: &mut Harness, name: &str) {
         status == 503 && missing.contains("RabbitMQ")
     })
     .await;
-    assert!(service.log().contains(name), "the log names what is missing");
+    service.logged(name).await;
 }
 
 #[tokio::test]
