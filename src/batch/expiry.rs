@@ -75,17 +75,19 @@ impl Expiry {
         let mut busy = Vec::new();
         let mut goes_around = waited_at.is_some_and(|at| at.elapsed() < WAITED_PAUSE);
         while !stop.is_cancelled() {
+            let database = &self.bookkeeper.database;
             let done = if goes_around {
-                self.bookkeeper.database.in_time(self.step_around(&mut busy)).await?
+                database.in_time(self.step_around(&mut busy)).await
             } else {
-                match self.bookkeeper.database.in_time(self.step(&busy)).await {
-                    // Somebody else has had a product locked for long: the others go on without it.
-                    Err(StorageError::TooSlow(_)) => {
-                        (goes_around, *waited_at) = (true, Some(Instant::now()));
-                        continue;
-                    }
-                    done => done?,
+                database.in_time(self.step(&busy)).await
+            };
+            let done = match done {
+                // Somebody else has had a product locked for long: the others go on without it.
+                Err(StorageError::TooSlow(_)) if !goes_around => {
+                    (goes_around, *waited_at) = (true, Some(Instant::now()));
+                    continue;
                 }
+                done => done?,
             };
             lapsed += done.lapsed.holds;
             self.bookkeeper.hand_on(done.lapsed.promised).await;

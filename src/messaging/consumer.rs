@@ -56,11 +56,10 @@ impl<W: Work> Consumer<W> {
         while let Some(connection) = self.link.connect(&stop).await {
             let result = self.session(&connection, is_wary, &stop).await;
             self.link.down(connection).await;
-            is_wary = false;
-            if let Err(error) = result {
+            if let Err(error) = &result {
                 warn!(connection = self.link.name(), %error, "consuming failed");
-                is_wary = matches!(error.kind(), ErrorKind::ParsingError(_));
             }
+            is_wary = result.is_err_and(|error| matches!(error.kind(), ErrorKind::ParsingError(_)));
             if is_wary {
                 self.link.hurry();
             }

@@ -140,24 +140,26 @@ async fn counting_while_selling() {
     harness.finish().await;
 }
 
+/// What another replica writes that makes a hold.
+fn made_elsewhere(reservation: Uuid, cart: Uuid, product: Uuid, units: u64) -> String {
+    format!(
+        "INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at)
+         VALUES ('{reservation}', '{cart}', 'HELD', ARRAY['{product}'::uuid], ARRAY[{units}::bigint], clock_timestamp());
+         UPDATE stock SET reserved = {units}, version = version + (on_hand = {units})::int WHERE product_id = '{product}'"
+    )
+}
+
 #[tokio::test]
 async fn a_cart_that_has_just_got_its_hold_elsewhere_is_not_told_that_it_falls_short() {
     let mut harness = Harness::start().await;
     let product = harness.product(1).await;
     let (cart, elsewhere) = (Uuid::new_v4(), Uuid::new_v4());
-    let mut other = harness.site().database.connect().await;
-    let lock = format!("BEGIN; SELECT FROM stock WHERE product_id = '{product}' FOR UPDATE");
-    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut other).await.unwrap();
+    let mut other = harness.site().database.lock_stock(product).await;
     let command = Message::reserve(cart, &[(product, 1)]);
     harness.client.send(&command).await;
     harness.site().database.until_somebody_waits_for_a_lock().await;
 
-    let hold = format!(
-        "INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at)
-         VALUES ('{elsewhere}', '{cart}', 'HELD', ARRAY['{product}'::uuid], ARRAY[1::bigint], clock_timestamp());
-         UPDATE stock SET reserved = 1, version = 2 WHERE product_id = '{product}';
-         COMMIT"
-    );
+    let hold = format!("{}; COMMIT", made_elsewhere(elsewhere, cart, product, 1));
     sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut other).await.unwrap();
     assert_eq!(harness.next_outcome_of(&command).await.reservation(), elsewhere.to_string());
     harness.assert_level(product, 0, 1).await;
@@ -170,12 +172,7 @@ async fn a_hold_that_begins_and_ends_in_one_batch_meets_one_that_another_replica
     let [product, sought, elsewhere] = harness.products([9; 3]).await;
     let (cart, of_another, chosen) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4().to_string());
     let database = &harness.site().database;
-    let hold = format!(
-        "INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at)
-         VALUES ('{of_another}', '{cart}', 'HELD', ARRAY['{elsewhere}'::uuid], ARRAY[2::bigint], clock_timestamp());
-         UPDATE stock SET reserved = 2 WHERE product_id = '{elsewhere}'"
-    );
-    let mut other = database.hold(&hold).await;
+    let mut other = database.hold(&made_elsewhere(of_another, cart, elsewhere, 2)).await;
     // What is sent while the batch before it waits comes to one batch.
     let before = database.lock_stock(sought).await;
     let first = Message::reserve(Uuid::new_v4(), &[(sought, 1)]);
