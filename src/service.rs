@@ -108,6 +108,7 @@ struct Links {
     queries: Link,
     events: Link,
     replies: Link,
+    dead_letters: Link,
 }
 
 impl Links {
@@ -120,10 +121,12 @@ impl Links {
             queries: consuming("queries"),
             events: publishing("events"),
             replies: publishing("replies"),
+            dead_letters: publishing("dead letters"),
         }
     }
 
-    fn all(&self) -> [&Link; 4] {
+    /// Without which nothing goes on.
+    fn vital(&self) -> [&Link; 4] {
         [&self.commands, &self.queries, &self.events, &self.replies]
     }
 }
@@ -142,7 +145,7 @@ impl Parts {
             database: self.database.clone(),
             schema: Arc::clone(&self.schema),
             standstill: self.standstill.clone(),
-            links: self.links.all().map(|link| (link.name(), link.state())).to_vec(),
+            links: self.links.vital().map(|link| (link.name(), link.state())).to_vec(),
             stop: self.shutdown.soft.clone(),
             metrics: Arc::clone(&self.metrics),
         }
@@ -173,7 +176,7 @@ impl Parts {
             return Err(ServiceError::GraceOver);
         }
         database.close().await;
-        info!("stopped: all that was in hand is finished");
+        info!("stopped: what was in hand is finished, or comes again");
         Ok(())
     }
 
@@ -213,15 +216,17 @@ impl Parts {
         let Shutdown { soft, .. } = shutdown;
         let mut tasks = JoinSet::new();
         let link = links.events.state();
-        let (events, publishing_events) = Publisher::confirmed(links.events);
-        let (replies, publishing_replies) = Publisher::unconfirmed(links.replies);
-        tasks.spawn(publishing_events.run(soft.clone()));
-        tasks.spawn(publishing_replies.run(soft.clone()));
+        let (events, publishing_events) = Publisher::of_events(links.events);
+        let (replies, publishing_replies) = Publisher::of_replies(links.replies);
+        let (dead_letters, publishing_dead_letters) = Publisher::of_dead_letters(links.dead_letters);
+        for publishing in [publishing_events, publishing_replies, publishing_dead_letters] {
+            tasks.spawn(publishing.run(soft.clone()));
+        }
 
         let in_order = Arc::new(Notify::new());
         let relay = Relay {
             database: database.clone(),
-            publisher: events.clone(),
+            publisher: events,
             exchange: settings.amqp.events.clone(),
             settings: settings.outbox,
             in_order: Arc::clone(&in_order),
@@ -250,7 +255,7 @@ impl Parts {
             database,
             standstill,
             metrics,
-            events,
+            dead_letters,
             replies,
             soft: soft.clone(),
         };
@@ -266,7 +271,7 @@ struct Workshop<'a> {
     database: Database,
     standstill: Standstill,
     metrics: Arc<Metrics>,
-    events: Publisher,
+    dead_letters: Publisher,
     replies: Publisher,
     soft: CancellationToken,
 }
@@ -288,7 +293,7 @@ impl Workshop<'_> {
         };
         let consumer =
             self.consumer(link, amqp.commands.clone(), amqp.commands_prefetch, batch.commands, handler);
-        Consumer { interval: BATCH_INTERVAL, ..consumer }
+        Consumer { interval: BATCH_INTERVAL, has_delivery_limit: true, ..consumer }
     }
 
     fn queries(&self, link: Link) -> Consumer<Responder> {
@@ -323,9 +328,10 @@ impl Workshop<'_> {
             prefetch,
             at_once,
             interval: Duration::ZERO,
+            has_delivery_limit: false,
             work,
             outlets: Outlets {
-                dead_letters: self.events.clone(),
+                dead_letters: self.dead_letters.clone(),
                 dead_letter_exchange: self.settings.amqp.dead_letter.clone(),
                 replies: self.replies.clone(),
                 metrics: Arc::clone(&self.metrics),

@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::properties::short;
-use super::publisher::{Content, Publication};
+use super::publication::{Content, Publication};
 use crate::clock;
 use crate::contract::{Message, Problem, rfc3339};
 
@@ -35,6 +35,9 @@ pub fn dead_letter(
     }
     if let Some(user_id) = properties.user_id() {
         put("x-original-user-id", user_id.as_str());
+    }
+    if let Some(reply_to) = properties.reply_to().as_ref().filter(|reply_to| is_acting(reply_to)) {
+        put("x-original-reply-to", reply_to.as_str());
     }
     put("x-error-code", problem.code.name());
     put("x-error-detail", &problem.detail);
@@ -72,6 +75,11 @@ fn original_headers(properties: &BasicProperties) -> (FieldTable, usize) {
     (kept, left_out)
 }
 
+/// What RabbitMQ replaces by the address of the publisher's own consumer, and refuses where there is none.
+fn is_acting(reply_to: &ShortString) -> bool {
+    reply_to.as_str() == "amq.rabbitmq.reply-to"
+}
+
 /// The properties without those that would act on the broker: an expiration would drop the dead letter, and
 /// RabbitMQ refuses a user id that is not the publisher's own.
 fn without_acting(from: &BasicProperties) -> BasicProperties {
@@ -89,14 +97,16 @@ fn without_acting(from: &BasicProperties) -> BasicProperties {
         delivery_mode => with_delivery_mode,
         priority => with_priority,
         correlation_id => with_correlation_id,
-        reply_to => with_reply_to,
         message_id => with_message_id,
         timestamp => with_timestamp,
         kind => with_type,
         app_id => with_app_id,
         cluster_id => with_cluster_id,
     );
-    to
+    match from.reply_to() {
+        Some(reply_to) if !is_acting(reply_to) => to.with_reply_to(reply_to.clone()),
+        _ => to,
+    }
 }
 
 fn size_of_entry(name: &ShortString, value: &AMQPValue) -> usize {
@@ -114,5 +124,44 @@ fn size_of_value(value: &AMQPValue) -> usize {
         }
         AMQPValue::FieldArray(array) => 4 + array.as_slice().iter().map(size_of_value).sum::<usize>(),
         _ => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Code;
+
+    #[test]
+    fn an_address_that_rabbitmq_would_fill_in_is_kept_under_another_name() {
+        let message = Message {
+            exchange: "inventory.commands".to_owned(),
+            routing_key: "inventory.reserve".to_owned(),
+            message_type: None,
+            message_id: None,
+            correlation_id: None,
+            reply_to: None,
+            traceparent: None,
+            tracestate: None,
+            body: Vec::new(),
+        };
+        let problem = Problem::new(Code::InvalidMessage, "no JSON");
+        let letter = |reply_to: &str| {
+            let properties = BasicProperties::default().with_reply_to(reply_to.into());
+            dead_letter("letters", &message, &properties, &problem).properties()
+        };
+        let kept = |letter: &BasicProperties| {
+            let headers = letter.headers().as_ref()?;
+            headers.inner().get("x-original-reply-to").cloned()
+        };
+        let acting = letter("amq.rabbitmq.reply-to");
+        assert_eq!(acting.reply_to(), &None);
+        assert_eq!(kept(&acting), Some(AMQPValue::LongString("amq.rabbitmq.reply-to".into())));
+        let harmless = letter("amq.rabbitmq.reply-to.of.somebody");
+        assert_eq!(
+            harmless.reply_to().as_ref().map(ShortString::as_str),
+            Some("amq.rabbitmq.reply-to.of.somebody")
+        );
+        assert_eq!(kept(&harmless), None);
     }
 }

@@ -1,15 +1,17 @@
 //! RabbitMQ, and the only place that knows its client.
 //!
-//! Consuming, publishing and replying each have a connection of their own: a connection that the broker blocks
-//! stalls every write on it, acknowledgements too. Connections are supervised: after an error all is dropped,
+//! Commands, queries, events, replies and dead letters each have a connection of their own: a connection that the broker
+//! blocks stalls every write on it, acknowledgements too. Connections are supervised: after an error all is dropped,
 //! and made again after a pause.
 
+mod confirms;
 mod connection;
 mod consumer;
 mod dead_letter;
 mod definitions;
 mod endpoint;
 mod properties;
+mod publication;
 mod publisher;
 mod settler;
 mod socket;
@@ -21,6 +23,7 @@ pub use dead_letter::dead_letter;
 pub use definitions::definitions;
 pub use endpoint::{CertificateError, check, vhost};
 pub use properties::take_message;
-pub use publisher::{Publication, Publisher, Refused, Stopped};
+pub use publication::Publication;
+pub use publisher::{Publisher, Refused, Unpublished};
 pub use settler::Outlets;
 pub use topology::TopologyError;

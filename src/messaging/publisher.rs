@@ -1,115 +1,57 @@
 //! Publishes from one task on one channel, and does not call it done before the broker does.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use futures_util::future::try_maybe_done;
-use futures_util::stream::FuturesOrdered;
-use futures_util::{StreamExt, TryFuture};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation, Connection, PublisherConfirm};
+use lapin::{Channel, Connection, ErrorKind, PublisherConfirm};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Link;
+use super::confirms::{Confirmed, Operations, Patience, confirmed};
 use super::connection::close;
-use super::properties::{of_answer, short};
-use crate::batch::{Event, Reply};
-use crate::contract::{Answer, Causation};
+use super::{Link, Publication};
 use crate::fail_point;
 
-/// Jobs that may wait for their confirms at once.
-const JOBS_AT_ONCE: usize = 64;
+/// Jobs that may be in hand at once.
+const JOBS_IN_HAND_MAX: usize = 64;
 
 /// Jobs that wait in line; beyond that their senders wait, or reply no more.
 const JOBS_WAITING_MAX: usize = 1024;
 
-/// Something to publish.
-#[derive(Debug, Clone)]
-pub struct Publication {
-    pub(super) exchange: ShortString,
-    pub(super) routing_key: ShortString,
-    pub(super) content: Content,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Content {
-    /// An event or a reply, and what it takes over.
-    Answer(Arc<Answer>, Arc<Causation>),
-    /// A dead letter, which must reach a queue.
-    Letter(Box<BasicProperties>, Vec<u8>),
-}
-
-impl Publication {
-    /// An event, for whoever subscribed to it. Nothing for an answer that is no event.
-    #[must_use]
-    pub fn event(exchange: &str, event: &Event) -> Option<Self> {
-        let Event { answer, causation } = event;
-        Some(Self {
-            exchange: short(exchange).unwrap_or_default(),
-            routing_key: answer.event?.routing_key().into(),
-            content: Content::Answer(Arc::clone(answer), Arc::clone(causation)),
-        })
-    }
-
-    /// A reply, through the default exchange. Nothing where the queue has a name that no queue can have.
-    #[must_use]
-    pub fn reply(reply: Reply) -> Option<Self> {
-        Some(Self {
-            exchange: ShortString::default(),
-            routing_key: short(&reply.to)?,
-            content: Content::Answer(reply.answer, reply.causation),
-        })
-    }
-
-    /// Made only when they are needed: they are larger than what they are made of, and thousands may wait.
-    #[must_use]
-    pub fn properties(&self) -> BasicProperties {
-        match &self.content {
-            Content::Answer(answer, causation) => of_answer(answer, causation),
-            Content::Letter(properties, _) => BasicProperties::clone(properties),
-        }
-    }
-
-    /// Whether it must reach a queue.
-    fn is_mandatory(&self) -> bool {
-        matches!(self.content, Content::Letter(..))
-    }
-
-    fn body(&self) -> &[u8] {
-        match &self.content {
-            Content::Answer(answer, _) => &answer.body,
-            Content::Letter(_, body) => body,
-        }
-    }
-}
-
-/// The publisher has stopped before the broker confirmed.
+/// Why nobody knows whether the broker has a message.
 #[derive(Debug, thiserror::Error)]
-#[error("the publisher has stopped")]
-pub struct Stopped;
+pub enum Unpublished {
+    /// The publisher has stopped before the broker confirmed.
+    #[error("the publisher has stopped")]
+    Stopped,
+    /// One of them, or the only one, makes RabbitMQ close the channel or the connection: it is larger than RabbitMQ allows.
+    #[error("RabbitMQ does not allow it: {0}")]
+    NotAllowed(lapin::Error),
+}
 
 struct Job {
     publications: Vec<Publication>,
-    done: oneshot::Sender<Refused>,
+    done: oneshot::Sender<Result<Refused, Unpublished>>,
 }
 
-/// The positions of what the broker did not take (nack, or return): a queue that it was for is full, or cannot be written to. Other
-/// queues may have it.
-pub type Refused = Vec<usize>;
+/// What the broker did not take: a queue that it was for is full, or cannot be written to. Other queues may have it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// Where it was among the publications.
+    pub positions: Vec<usize>,
+    /// Whether the broker did not say so, but nothing at all for too long.
+    pub is_late: bool,
+}
 
-impl Job {
-    /// A return may come with the confirm of another message: while something is on its way that must reach a queue,
-    /// nothing else is.
-    fn goes_alone(&self) -> bool {
-        self.publications.iter().any(Publication::is_mandatory)
+impl Refused {
+    /// Nothing is taken of so many publications; the broker has said nothing.
+    pub(super) fn all(count: usize) -> Self {
+        Self { positions: (0..count).collect(), is_late: true }
     }
 }
 
@@ -119,13 +61,37 @@ pub struct Publisher {
     jobs: mpsc::Sender<Job>,
 }
 
+/// What is published on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Events,
+    DeadLetters,
+    Replies,
+}
+
+impl Kind {
+    fn with_confirms(self) -> bool {
+        self != Self::Replies
+    }
+
+    /// Jobs that may wait for their confirms at once. A return may come with the confirm of another message: while something
+    /// is on its way that must reach a queue, nothing else is.
+    fn jobs_at_once(self) -> usize {
+        if self == Self::DeadLetters { 1 } else { JOBS_IN_HAND_MAX }
+    }
+
+    /// Whether the connection is made only when there is something to publish.
+    fn is_rare(self) -> bool {
+        self == Self::DeadLetters
+    }
+}
+
 /// The publishing task.
 pub struct PublisherTask {
+    kind: Kind,
     link: Link,
     jobs: mpsc::Receiver<Job>,
-    with_confirms: bool,
-    /// Jobs that the broker has not confirmed yet: they go out again on the next connection.
-    in_hand: VecDeque<Job>,
+    in_hand: InHand,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -134,33 +100,56 @@ enum SessionError {
     Amqp(#[from] lapin::Error),
     #[error("no queue for a message that must reach one: {0}")]
     Unroutable(ShortString),
-    #[error("the broker did not confirm within {0:?}")]
-    TimedOut(Duration),
+    #[error(
+        "RabbitMQ did not confirm in time: it says nothing, or cannot write to a queue (see `rabbitmq-queues`)"
+    )]
+    TimedOut,
+}
+
+impl SessionError {
+    /// What RabbitMQ has against a message, and would have on every connection.
+    fn of_a_message(self) -> Option<lapin::Error> {
+        let Self::Amqp(error) = self else { return None };
+        let ErrorKind::ProtocolError(of_the_protocol) = error.kind() else { return None };
+        let is_of_a_message = matches!(
+            of_the_protocol.kind(),
+            AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::CONTENTTOOLARGE)
+                | AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR | AMQPHardError::SYNTAXERROR)
+        );
+        is_of_a_message.then_some(error)
+    }
 }
 
 impl Publisher {
-    /// For events and dead letters: every message is sent again until the broker has taken it, or refused it.
+    /// For events: every one is sent again until the broker has taken it, or refused it.
     #[must_use]
-    pub fn confirmed(link: Link) -> (Self, PublisherTask) {
-        Self::new(link, true)
+    pub fn of_events(link: Link) -> (Self, PublisherTask) {
+        Self::new(Kind::Events, link)
+    }
+
+    /// For dead letters, which must also reach a queue. Whatever keeps them from it holds up nothing else.
+    #[must_use]
+    pub fn of_dead_letters(link: Link) -> (Self, PublisherTask) {
+        Self::new(Kind::DeadLetters, link)
     }
 
     /// For replies, which are best effort (contract 4.6).
     #[must_use]
-    pub fn unconfirmed(link: Link) -> (Self, PublisherTask) {
-        Self::new(link, false)
+    pub fn of_replies(link: Link) -> (Self, PublisherTask) {
+        Self::new(Kind::Replies, link)
     }
 
-    fn new(link: Link, with_confirms: bool) -> (Self, PublisherTask) {
+    fn new(kind: Kind, link: Link) -> (Self, PublisherTask) {
         let (sender, jobs) = mpsc::channel(JOBS_WAITING_MAX);
-        (Self { jobs: sender }, PublisherTask { link, jobs, with_confirms, in_hand: VecDeque::new() })
+        let in_hand = InHand::new(kind.jobs_at_once());
+        (Self { jobs: sender }, PublisherTask { kind, link, jobs, in_hand })
     }
 
     /// Publishes, and waits until the broker has taken or refused all of it.
-    pub async fn publish(&self, publications: Vec<Publication>) -> Result<Refused, Stopped> {
+    pub async fn publish(&self, publications: Vec<Publication>) -> Result<Refused, Unpublished> {
         let (done, confirmed) = oneshot::channel();
-        self.jobs.send(Job { publications, done }).await.map_err(|_| Stopped)?;
-        confirmed.await.map_err(|_| Stopped)
+        self.jobs.send(Job { publications, done }).await.map_err(|_| Unpublished::Stopped)?;
+        confirmed.await.unwrap_or(Err(Unpublished::Stopped))
     }
 
     /// Publishes if there is room in the line; says whether there was.
@@ -174,7 +163,9 @@ impl PublisherTask {
     /// Publishes until all [`Publisher`]s are gone and their jobs are done. Once `stop` is given a connection
     /// that is lost stays lost: what is promised is in the outbox, and what is not acknowledged comes again.
     pub async fn run(mut self, stop: CancellationToken) {
-        while let Some(connection) = self.link.connect(&stop).await {
+        while self.has_work().await
+            && let Some(connection) = self.link.connect(&stop).await
+        {
             let gone = self.link.watch(&connection);
             let result = tokio::select! {
                 biased;
@@ -182,74 +173,139 @@ impl PublisherTask {
                 gone = gone => Err(gone.into()),
             };
             self.link.down(connection).await;
-            match result {
-                Ok(()) => break,
-                Err(error) => warn!(connection = self.link.name(), %error, "publishing failed"),
+            let Err(error) = result else { break };
+            warn!(connection = self.link.name(), %error, "publishing failed");
+            if !self.kind.with_confirms() {
+                self.link.metrics().replies_dropped(self.in_hand.drop_all());
+            } else if let Some(error) = error.of_a_message() {
+                self.in_hand.find(error);
+                self.link.hurry();
             }
-            if !self.with_confirms {
-                let lost = self.in_hand.drain(..).map(|job| job.publications.len()).sum();
-                self.link.metrics().replies_dropped(lost);
-            }
+            self.in_hand.none_is_published();
         }
+    }
+
+    /// Waits for something to publish, where that is rare; says whether there will be any.
+    async fn has_work(&mut self) -> bool {
+        if !self.kind.is_rare() || !self.in_hand.is_empty() {
+            return true;
+        }
+        let first = self.jobs.recv().await;
+        first.map(|job| self.in_hand.take(job)).is_some()
     }
 
     async fn session(&mut self, connection: &Connection) -> Result<(), SessionError> {
         let channel = connection.create_channel().await?;
-        if self.with_confirms {
+        if self.kind.with_confirms() {
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
         }
         self.link.up();
-        let limit = self.link.settings().timeout();
-        // One for each of the first jobs in hand: the others are not published yet.
-        let mut confirming = FuturesOrdered::new();
+        let patience = Patience::new(connection, self.link.settings().timeout());
+        let mut confirming = FuturesUnordered::new();
         loop {
-            while let Some(job) = self.next_to_publish(confirming.len()) {
-                let confirms = publish_all(&channel, &job.publications);
-                let confirms = patiently(connection, limit, confirms).await??;
-                confirming.push_back(patiently(connection, limit, confirmed(confirms)));
+            while let Some((number, publications)) = self.in_hand.next_to_publish(&patience) {
+                match patience.with(publish_all(&channel, publications)).await {
+                    Some(confirms) => {
+                        let (confirms, patience) = (confirms?, &patience);
+                        confirming.push(async move { (number, confirmed(confirms, patience).await) });
+                    }
+                    None if self.kind.with_confirms() => self.in_hand.none_taken(number),
+                    None => {}
+                }
             }
             tokio::select! {
                 biased;
-                Some(result) = confirming.next() => {
-                    let Confirmed { refused, unroutable } = result??;
+                Some((number, result)) = confirming.next() => {
+                    let Confirmed { refused, unroutable } = result?;
                     fail_point::reach("after-confirm");
-                    // Whoever does not wait for it does not want to know.
-                    let _ = self.in_hand.pop_front().map(|job| job.done.send(refused));
+                    self.in_hand.done(number, Ok(refused));
                     if let Some(key) = unroutable {
                         // Its queue is looked for, or declared, with the next connection.
                         return Err(SessionError::Unroutable(key));
                     }
                 }
-                Some(job) = self.jobs.recv(), if self.in_hand.len() < JOBS_AT_ONCE => self.in_hand.push_back(job),
-                else => return Ok(close(&channel).await?),
+                Some(job) = self.jobs.recv(), if self.in_hand.has_room() && !patience.is_over() => {
+                    self.in_hand.take(job);
+                }
+                else => break,
             }
         }
-    }
-
-    /// The first job that is not published yet, if it may go out beside the `published` ones.
-    fn next_to_publish(&self, published: usize) -> Option<&Job> {
-        let job = self.in_hand.get(published)?;
-        let before = published.checked_sub(1).and_then(|last| self.in_hand.get(last));
-        let is_free = before.is_none_or(|before| !before.goes_alone() && !job.goes_alone());
-        is_free.then_some(job)
+        if patience.is_over() { Err(SessionError::TimedOut) } else { Ok(close(&channel).await?) }
     }
 }
 
-/// Awaits what RabbitMQ owes: as long as it says itself that it takes nothing, and no longer than the limit otherwise.
-/// Whoever connected anew meanwhile would be blocked again, and leave a connection behind each time.
-async fn patiently<T>(
-    connection: &Connection,
-    limit: Duration,
-    owed: impl Future<Output = T>,
-) -> Result<T, SessionError> {
-    let mut owed = pin!(owed);
-    loop {
-        let was_blocked = connection.status().blocked();
-        match timeout(limit, &mut owed).await {
-            Ok(done) => return Ok(done),
-            Err(_) if was_blocked || connection.status().blocked() => {}
-            Err(_) => return Err(SessionError::TimedOut(limit)),
+/// Jobs that the broker has not confirmed yet: they go out again on the next connection.
+struct InHand {
+    /// Numbered, those that are published first.
+    jobs: VecDeque<(u64, Job)>,
+    published: usize,
+    published_max: usize,
+    last_number: u64,
+    /// One of the jobs up to this number is perhaps one that RabbitMQ does not allow: each of them goes alone.
+    doubted: u64,
+}
+
+impl InHand {
+    fn new(published_max: usize) -> Self {
+        Self { jobs: VecDeque::new(), published: 0, published_max, last_number: 0, doubted: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.jobs.len() < JOBS_IN_HAND_MAX
+    }
+
+    fn take(&mut self, job: Job) {
+        self.last_number += 1;
+        self.jobs.push_back((self.last_number, job));
+    }
+
+    /// The first job that is not published yet, if it may go out beside those that are. It is one of them from now on.
+    fn next_to_publish(&mut self, patience: &Patience<'_>) -> Option<(u64, &[Publication])> {
+        let is_in_doubt = self.jobs.front().is_some_and(|(number, _)| *number <= self.doubted);
+        let published_max = if is_in_doubt { 1 } else { self.published_max };
+        if patience.is_over() || self.published >= published_max {
+            return None;
         }
+        let (number, job) = self.jobs.get(self.published)?;
+        self.published += 1;
+        Some((*number, &job.publications))
+    }
+
+    /// Nobody takes a published job: whoever it is of tries again later.
+    fn none_taken(&mut self, number: u64) {
+        let count = self.jobs.iter().find(|job| job.0 == number).map_or(0, |(_, job)| job.publications.len());
+        self.done(number, Ok(Refused::all(count)));
+    }
+
+    fn done(&mut self, number: u64, result: Result<Refused, Unpublished>) {
+        let Some(position) = self.jobs.iter().position(|job| job.0 == number) else { return };
+        if let Some((_, job)) = self.jobs.remove(position) {
+            self.published -= 1;
+            // Whoever does not wait for it does not want to know.
+            let _ = job.done.send(result);
+        }
+    }
+
+    /// Finds the job for which the connection was closed: the one that was published, or, of several, the one for which it is
+    /// closed again.
+    fn find(&mut self, error: lapin::Error) {
+        match (self.published, self.jobs.front()) {
+            (1, Some((number, _))) => self.done(*number, Err(Unpublished::NotAllowed(error))),
+            _ => self.doubted = self.last_number,
+        }
+    }
+
+    fn none_is_published(&mut self) {
+        self.published = 0;
+    }
+
+    /// Gives everything up; says how many publications that were.
+    fn drop_all(&mut self) -> usize {
+        self.jobs.drain(..).map(|(_, job)| job.publications.len()).sum()
     }
 }
 
@@ -257,37 +313,12 @@ async fn patiently<T>(
 async fn publish_all(
     channel: &Channel,
     publications: &[Publication],
-) -> Result<Vec<PublisherConfirm>, SessionError> {
-    let confirms = all_in_order(publications.iter().map(|publication| publish(channel, publication))).await?;
+) -> Result<Vec<PublisherConfirm>, lapin::Error> {
+    let mut published =
+        Operations::begin(publications.iter().map(|publication| publish(channel, publication)))?;
+    published.done().await?;
     fail_point::reach("after-publish");
-    Ok(confirms)
-}
-
-/// What came of a job.
-struct Confirmed {
-    refused: Refused,
-    /// The key of one that must have reached a queue and has not.
-    unroutable: Option<ShortString>,
-}
-
-/// Awaits every confirm: `wait_for_confirms` would not tell a nack from an ack.
-async fn confirmed(confirms: Vec<PublisherConfirm>) -> Result<Confirmed, SessionError> {
-    let (count, mut refused, mut unroutable) = (confirms.len(), Refused::new(), None);
-    for (position, confirmation) in all_in_order(confirms.into_iter()).await?.into_iter().enumerate() {
-        match confirmation {
-            Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
-                unroutable = Some(returned.delivery.routing_key);
-                refused.push(position);
-            }
-            Confirmation::Nack(None) => refused.push(position),
-            Confirmation::Ack(None) | Confirmation::NotRequested => {}
-        }
-    }
-    // A return may come with the confirm of another message of the same job.
-    if unroutable.is_some() {
-        refused = (0..count).collect();
-    }
-    Ok(Confirmed { refused, unroutable })
+    Ok(published.outputs().flatten().collect())
 }
 
 async fn publish(channel: &Channel, publication: &Publication) -> Result<PublisherConfirm, lapin::Error> {
@@ -300,28 +331,4 @@ async fn publish(channel: &Channel, publication: &Publication) -> Result<Publish
             publication.properties(),
         )
         .await
-}
-
-/// Begins all operations in their order, then awaits them. They are done in about that order as well, so the last is
-/// awaited first: the task is woken once, and not by each of them.
-async fn all_in_order<F>(operations: impl Iterator<Item = F>) -> Result<Vec<F::Ok>, F::Error>
-where
-    F: TryFuture,
-{
-    let mut operations: Vec<_> = operations.map(|operation| Box::pin(try_maybe_done(operation))).collect();
-    for operation in &mut operations {
-        begin(operation.as_mut())?;
-    }
-    for operation in operations.iter_mut().rev() {
-        operation.await?;
-    }
-    Ok(operations.iter_mut().filter_map(|operation| operation.as_mut().take_output()).collect())
-}
-
-/// Begins an operation, and has nobody woken by it yet.
-fn begin<E>(operation: Pin<&mut impl Future<Output = Result<(), E>>>) -> Result<(), E> {
-    match operation.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(begun) => begun,
-        Poll::Pending => Ok(()),
-    }
 }

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::connection::on;
 use super::dead_letter::dead_letter;
-use super::{Publication, Publisher};
+use super::{Publication, Publisher, Unpublished};
 use crate::batch::{Disposition, Settlement};
 use crate::contract::{Message, Problem};
 use crate::fail_point;
@@ -24,6 +24,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause before dead letters are published again that were refused. Each publication of them holds up events for a moment.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3);
+
+/// Longest wait, where the service goes on, for what is settled later.
+const FINISHING_MAX: Duration = Duration::from_secs(1);
 
 /// Where what is not acknowledged goes, and the answers.
 #[derive(Debug, Clone)]
@@ -88,20 +91,37 @@ impl<'a> Settler<'a> {
         Ok(sorted.waiting)
     }
 
-    /// Waits for what is settled later.
+    /// Waits for what is settled later. Where the service goes on, that comes again with the next channel, and is hardly
+    /// waited for.
     pub(super) async fn finish(mut self) -> Result<(), lapin::Error> {
-        on(self.connection, async {
+        let finished = on(self.connection, async {
             while self.open.join_next().await.is_some() {}
             Ok(())
-        })
-        .await
+        });
+        tokio::select! {
+            finished = finished => finished,
+            () = tokio::time::sleep(FINISHING_MAX), if !self.stop.is_cancelled() => Ok(()),
+        }
+    }
+
+    /// Answers, or sends to the dead letters, what RabbitMQ has forgotten already.
+    pub(super) fn answer(&self, delivery: &Delivery, message: &Message, settlement: Settlement) {
+        self.reply(settlement.reply.and_then(Publication::reply).into_iter().collect());
+        if let Disposition::DeadLetter(problem) = settlement.disposition
+            && !self.outlets.dead_letters.try_publish(vec![self.letter(delivery, message, &problem)])
+        {
+            warn!(code = problem.code.name(), "a dead letter is lost: too many wait to be published");
+        }
     }
 
     fn bury(&self, delivery: Delivery, message: &Message, problem: &Problem, sorted: &mut Sorted) {
-        self.outlets.metrics.dead_letter(problem.code.name());
-        let exchange = &self.outlets.dead_letter_exchange;
-        let letter = dead_letter(exchange, message, &delivery.properties, problem);
+        let letter = self.letter(&delivery, message, problem);
         sorted.letters.push((letter, delivery.acker));
+    }
+
+    fn letter(&self, delivery: &Delivery, message: &Message, problem: &Problem) -> Publication {
+        self.outlets.metrics.dead_letter(problem.code.name());
+        dead_letter(&self.outlets.dead_letter_exchange, message, &delivery.properties, problem)
     }
 
     fn give_back(&mut self, acker: Acker) {
@@ -147,7 +167,11 @@ async fn bury(letters: Vec<(Publication, Acker)>, to: Publisher, stop: Cancellat
     let (mut letters, mut ackers): (Vec<_>, Vec<_>) = letters.into_iter().unzip();
     loop {
         let refused = match to.publish(letters.clone()).await {
-            Ok(refused) => refused,
+            Ok(refused) => refused.positions,
+            Err(error @ Unpublished::NotAllowed(_)) => {
+                warn!(%error, messages = letters.len(), "a message cannot be sent to the dead-letter queue");
+                return bury_each(letters.into_iter().zip(ackers), to, stop).await;
+            }
             Err(error) => {
                 warn!(%error, "messages for the dead-letter queue stay where they are");
                 return false;
@@ -169,6 +193,25 @@ async fn bury(letters: Vec<(Publication, Acker)>, to: Publisher, stop: Cancellat
             return false;
         }
     }
+}
+
+/// Publishes dead letters of which one is not allowed. That one goes back to the queue: RabbitMQ sends it to the dead letters
+/// itself once it has been delivered too often, whatever its size.
+async fn bury_each(
+    letters: impl ExactSizeIterator<Item = (Publication, Acker)>,
+    to: Publisher,
+    stop: CancellationToken,
+) -> bool {
+    let is_alone = letters.len() == 1;
+    let mut are_settled = true;
+    for (letter, acker) in letters {
+        are_settled &= if is_alone {
+            give_back(acker).await
+        } else {
+            Box::pin(bury(vec![(letter, acker)], to.clone(), stop.clone())).await
+        };
+    }
+    are_settled
 }
 
 /// Puts a message back after a pause; a dead channel has done so already.

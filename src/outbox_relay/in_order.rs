@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{PAUSE, Relay, RelayError};
+use super::{PAUSE, Published, Relay, RelayError};
 use crate::storage::outbox;
 
 /// Pause between looks for events that another process wrote and that are published in order.
@@ -13,6 +13,10 @@ const ORDERED_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Pause while another replica publishes in order.
 const ORDERED_PAUSE: Duration = Duration::from_millis(50);
+
+/// So often in a row RabbitMQ may say nothing in time before the order is given up: a queue that cannot be written to would hold
+/// up all others.
+const LATE_MAX: u32 = 3;
 
 /// What came of a look for events that are published in order.
 pub(super) enum InOrder {
@@ -27,8 +31,9 @@ impl Relay {
     /// Publishes, in the order in which they happened, the events that have one: woken by a commit of this
     /// replica, or now and then for those of others. One replica at a time does it.
     pub async fn relay_in_order(self, stop: CancellationToken) {
+        let mut late = 0;
         loop {
-            let pause = match self.publish_in_order().await {
+            let pause = match self.publish_in_order(&mut late).await {
                 Ok(InOrder::More) if !stop.is_cancelled() => continue,
                 Ok(InOrder::More | InOrder::Nothing) => ORDERED_INTERVAL,
                 // What we were woken for may not be among what the other one has seen.
@@ -49,7 +54,8 @@ impl Relay {
         }
     }
 
-    pub(super) async fn publish_in_order(&self) -> Result<InOrder, RelayError> {
+    /// `late`: how often in a row RabbitMQ said nothing in time.
+    pub(super) async fn publish_in_order(&self, late: &mut u32) -> Result<InOrder, RelayError> {
         if !self.can_publish() {
             return Ok(InOrder::Another);
         }
@@ -62,7 +68,17 @@ impl Relay {
                 return Ok(if nothing.is_some() { InOrder::Nothing } else { InOrder::Another });
             }
         };
-        let published = self.publish_waiting(next).await?;
+        let nothing = Published::nothing_of(&next);
+        let publishing = tokio::time::timeout(self.database.idle_max(), self.publish_waiting(next));
+        let published = publishing.await.unwrap_or(Ok(nothing))?;
+        *late = if published.is_late { *late + 1 } else { 0 };
+        if (1..LATE_MAX).contains(late) {
+            warn!(
+                "RabbitMQ does not confirm in time: events that are published in order are published again"
+            );
+            self.database.in_time(transaction.rollback()).await?;
+            return Ok(InOrder::Another);
+        }
         // However long the broker took.
         let settling = async {
             self.settle(transaction.connection()?, &published, 0).await?;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::batch::Event;
 use crate::config::OutboxSettings;
-use crate::messaging::{LinkState, Publication, Publisher, Stopped};
+use crate::messaging::{LinkState, Publication, Publisher, Unpublished};
 use crate::metrics::Metrics;
 use crate::storage::outbox::{self, Waiting};
 use crate::storage::{Database, StorageError};
@@ -52,7 +52,7 @@ impl Relay {
     }
 
     /// Publishes events that were found in the outbox.
-    async fn publish_waiting(&self, waiting: Vec<Waiting>) -> Result<Published, Stopped> {
+    async fn publish_waiting(&self, waiting: Vec<Waiting>) -> Result<Published, Unpublished> {
         let (mut rows, mut unreadable, mut events) = (BTreeSet::new(), Vec::new(), Vec::new());
         for Waiting { outbox_id, event } in waiting {
             let event_id = event.event_id;
@@ -68,22 +68,44 @@ impl Relay {
         Ok(Published { unreadable, ..self.publish(rows.into_iter().collect(), &events).await? })
     }
 
-    /// Publishes the events of these rows.
-    async fn publish(&self, rows: Vec<i64>, events: &[Event]) -> Result<Published, Stopped> {
+    /// Publishes the events of these rows; where RabbitMQ does not allow one of them, in halves.
+    async fn publish(&self, rows: Vec<i64>, events: &[Event]) -> Result<Published, Unpublished> {
+        let mut published = Published { rows, ..Published::default() };
+        let mut parts = vec![events];
+        while let Some(part) = parts.pop() {
+            match (self.publish_together(part, &mut published).await, part) {
+                (Ok(()), _) => {}
+                (Err(Unpublished::NotAllowed(error)), [event]) => {
+                    error!(%error, event_id = %event.answer.id, "an event stays in the outbox");
+                    published.refused.push(event.answer.id);
+                }
+                (Err(Unpublished::NotAllowed(_)), _) => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                (Err(stopped), _) => return Err(stopped),
+            }
+        }
+        Ok(published)
+    }
+
+    async fn publish_together(&self, events: &[Event], published: &mut Published) -> Result<(), Unpublished> {
         if events.is_empty() {
-            return Ok(Published { rows, ..Published::default() });
+            return Ok(());
         }
         let publication = |event| Some((event, Publication::event(&self.exchange, event)?));
         let (events, publications): (Vec<&Event>, Vec<_>) = events.iter().filter_map(publication).unzip();
         let refused = self.publisher.publish(publications).await?;
-        if !refused.is_empty() {
-            warn!(events = refused.len(), "a subscriber's queue refuses events: they stay in the outbox");
+        let count = refused.positions.len();
+        if count > 0 {
+            warn!(events = count, "a subscriber's queue refuses events: they stay in the outbox");
         }
-        let taken = events.len() - refused.len();
-        self.metrics.published(taken);
-        let refused =
-            refused.into_iter().filter_map(|position| Some(events.get(position)?.answer.id)).collect();
-        Ok(Published { rows, events: taken, refused, unreadable: Vec::new() })
+        self.metrics.published(events.len() - count);
+        published.events += events.len() - count;
+        published.is_late |= refused.is_late;
+        let ids = refused.positions.into_iter().filter_map(|position| Some(events.get(position)?.answer.id));
+        published.refused.extend(ids);
+        Ok(())
     }
 
     /// Deletes what is published. What was refused stays for whoever looks next, and what cannot be read for later: it must
@@ -113,15 +135,25 @@ struct Published {
     events: usize,
     /// Those that it has not.
     refused: Vec<Uuid>,
+    /// Whether it said nothing about some of these.
+    is_late: bool,
     /// Those that this program did not write.
     unreadable: Vec<Uuid>,
 }
 
 impl Published {
+    /// Nobody knows whether the broker has seen any of these events.
+    fn nothing_of(waiting: &[Waiting]) -> Self {
+        let rows: BTreeSet<i64> = waiting.iter().map(|waiting| waiting.outbox_id).collect();
+        let refused = waiting.iter().map(|waiting| waiting.event.event_id).collect();
+        Self { rows: rows.into_iter().collect(), refused, is_late: true, ..Self::default() }
+    }
+
     fn and(mut self, other: Self) -> Self {
         self.rows.extend(other.rows);
         self.events += other.events;
         self.refused.extend(other.refused);
+        self.is_late |= other.is_late;
         self.unreadable.extend(other.unreadable);
         self
     }
@@ -132,5 +164,5 @@ enum RelayError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]
-    Stopped(#[from] Stopped),
+    Unpublished(#[from] Unpublished),
 }

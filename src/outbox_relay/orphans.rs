@@ -13,7 +13,7 @@ use crate::storage::outbox;
 const REFUSED_PAUSE: Duration = Duration::from_millis(250);
 
 /// Longest time, in seconds, for which what was refused again and again is left alone.
-const REFUSED_SECONDS_MAX: u32 = 15;
+const REFUSED_SECONDS_MAX: u32 = 8;
 
 /// One way through the outbox, up to the row that was the newest at its beginning: it must come to an end while others are
 /// written and refused, or what lies before would never be looked at again.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -12,6 +12,7 @@ use super::in_order::InOrder;
 use super::{PAUSE, Published, Relay};
 use crate::batch::{Event, Promised};
 use crate::fail_point;
+use crate::storage::StorageError;
 
 /// Events that go out together: then no more commits are taken along. Enough to make confirms cheap, and few enough to
 /// keep the client's copies of them small.
@@ -35,8 +36,9 @@ impl Relay {
         let (published, confirmed) = mpsc::channel(PUBLISHED_WAITING_MAX);
         tokio::join!(self.publish_promised(promised, published), self.forget_published(confirmed, &stop));
         // The last of this replica: nobody else may be there to see to it. Others may go on to promise more.
+        let mut late = 0;
         for _ in 0..LAST_ROUNDS_MAX {
-            if !matches!(self.publish_in_order().await, Ok(InOrder::More)) {
+            if !matches!(self.publish_in_order(&mut late).await, Ok(InOrder::More)) {
                 break;
             }
         }
@@ -49,7 +51,7 @@ impl Relay {
         mut promised: mpsc::Receiver<Promised>,
         published: mpsc::Sender<Published>,
     ) {
-        let mut publishing = FuturesOrdered::new();
+        let mut publishing = FuturesUnordered::new();
         loop {
             tokio::select! {
                 biased;
@@ -62,7 +64,7 @@ impl Relay {
                     if has_ordered {
                         self.in_order.notify_one();
                     }
-                    publishing.push_back(self.publish_rows(keys, events));
+                    publishing.push(self.publish_rows(keys, events));
                 }
                 else => return,
             }
@@ -97,6 +99,10 @@ impl Relay {
             self.database.using(async |connection| self.settle(connection, published, 0).await).await
         {
             warn!(%error, rows = published.rows.len(), "published events cannot be deleted from the outbox yet");
+            // Somebody has locked a row of them, and must not hold up all others.
+            if matches!(error, StorageError::TooSlow(_)) {
+                break;
+            }
             if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                 break;
             }

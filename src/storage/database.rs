@@ -116,6 +116,13 @@ impl Database {
         }
     }
 
+    /// Longest time for which whoever has begun a transaction may do something else: soon after it PostgreSQL ends the session
+    /// (`idle_in_transaction_session_timeout`).
+    #[must_use]
+    pub fn idle_max(&self) -> Duration {
+        self.transaction_timeout * 7 / 8
+    }
+
     /// Begins a transaction (READ COMMITTED, so that each statement sees what was committed before it).
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
         // What fails before any command is said is no command's fault.

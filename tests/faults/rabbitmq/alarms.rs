@@ -81,7 +81,7 @@ const PARTS: i64 = 60;
 #[tokio::test]
 async fn an_alarm_longer_than_a_deadline_of_the_database_makes_nothing_happen_twice() {
     let settings =
-        [("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "1000"), ("INVENTORY__BATCH__COMMANDS", "1")];
+        [("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "3000"), ("INVENTORY__BATCH__COMMANDS", "1")];
     let mut scene = Scene::open(broker().await, &settings).await;
     let mut sender = Sender::new(&scene.site.servers.amqp_url, &scene.site.names);
     let hold = Uuid::new_v4().to_string();
@@ -97,7 +97,7 @@ async fn an_alarm_longer_than_a_deadline_of_the_database_makes_nothing_happen_tw
     scene.service.resume();
     // The age of the outbox is told while nothing leaves.
     eventually("events wait for long", async || {
-        scene.service.metric("inventory_outbox_oldest_seconds").await >= 3
+        scene.service.metric("inventory_outbox_oldest_seconds").await >= 5
     })
     .await;
     scene.broker.rabbitmqctl(reset).await;
@@ -107,4 +107,27 @@ async fn an_alarm_longer_than_a_deadline_of_the_database_makes_nothing_happen_tw
     scene.service.stop().await;
     assert_eq!(scene.site.database.number(consumed).await, PARTS);
     assert!(!scene.service.log().contains("waiting for the database"), "the database did nothing wrong");
+}
+
+/// Lapsed holds, each given back in a transaction of its own: more than there is room for while their events do not leave.
+const LAPSING: usize = 40;
+
+#[tokio::test]
+async fn holds_lapse_while_their_events_cannot_leave() {
+    let scene = Scene::open(broker().await, &[("INVENTORY__BATCH__LINES", "1")]).await;
+    let carts: Vec<Message> =
+        carts_for(scene.product, LAPSING).into_iter().map(|cart| cart.with("holdSeconds", 3)).collect();
+    Sender::new(&scene.site.servers.amqp_url, &scene.site.names).send(&carts).await;
+    eventually("all are held", async || scene.decided().await == LAPSING).await;
+    let [[set, reset], _] = ALARMS;
+    scene.broker.rabbitmqctl(set).await;
+    let held = "SELECT count(*) FROM reservation WHERE state = 'HELD'";
+    eventually("all have lapsed", async || scene.site.database.number(held).await == 0).await;
+
+    scene.broker.rabbitmqctl(reset).await;
+    scene.service.ready().await;
+    eventually("all of it is told", async || {
+        scene.site.database.number("SELECT count(*) FROM outbox").await == 0
+    })
+    .await;
 }

@@ -10,6 +10,7 @@ mod network;
 mod refusals;
 mod restarts;
 mod rolling;
+mod unwritable;
 
 use lapin::Channel;
 use lapin::options::{QueueBindOptions, QueueDeleteOptions};

@@ -150,6 +150,10 @@ async fn a_full_queue_of_dead_letters_harms_no_good_command() {
     let mut harness = Setup::new().start().await;
     let product = harness.product(1000).await;
     let channel = harness.client.another_channel().await;
+    // The service declares the queue with its first dead letter, and would find another than it expects.
+    harness.client.send(&Message::release("nobody")).await;
+    let letters = harness.site().names.dead_letter.clone();
+    eventually("the first dead letter", async || harness.client.depth(&letters).await == 1).await;
     bound_dead_letters(&harness, &channel, 1).await;
 
     let bad: Vec<Message> = (0..5).map(|_| Message::release("nobody")).collect();

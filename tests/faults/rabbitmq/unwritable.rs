@@ -1,0 +1,162 @@
+//! RabbitMQ cannot write to a queue, because it has no leader, or does not allow a message: it says nothing more, or closes the
+//! channel. Whoever it is for waits, and nobody else does.
+
+use std::time::{Duration, Instant};
+
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{AMQPValue, FieldTable};
+use uuid::Uuid;
+
+use super::broker::{broker, took};
+use super::{Scene, bind, delete_queue};
+use crate::support::client::{Client, connect};
+use crate::support::load::carts_for;
+use crate::support::sender::Sender;
+use crate::support::{Message, eventually};
+
+/// Longest that RabbitMQ may take to confirm.
+const TIMEOUT: (&str, &str) = ("INVENTORY__AMQP__TIMEOUT_MS", "1000");
+
+impl Scene {
+    /// Suspends or resumes the process that leads a quorum queue.
+    async fn leader(&self, queue: &str, what: &str) {
+        let name = format!("sys:{what}(binary_to_atom(<<\"%2F_{queue}\">>)).");
+        self.broker.rabbitmqctl(&["eval", &name]).await;
+    }
+
+    /// A subscriber with a quorum queue that has no leader.
+    async fn subscriber_without_leader(&self, key: &str) -> String {
+        let queue = format!("it-{}", Uuid::new_v4());
+        let (_connection, channel) = connect(&self.site.servers.amqp_url).await;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        let options = QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare(queue.as_str().into(), options, arguments).await.unwrap();
+        assert!(bind(&channel, &queue, &self.site.names.events, key).await);
+        self.leader(&queue, "suspend").await;
+        queue
+    }
+
+    async fn send(&self, messages: &[Message]) {
+        Sender::new(&self.site.servers.amqp_url, &self.site.names).send(messages).await;
+    }
+
+    async fn until_decided(&self, commands: usize) {
+        eventually("all is decided", async || self.decided().await == commands).await;
+    }
+}
+
+/// More than the service takes in while it waits for confirms, each a batch of its own.
+#[tokio::test]
+async fn a_subscriber_that_cannot_be_written_to_stops_no_command() {
+    let scene = Scene::open(broker().await, &[TIMEOUT, ("INVENTORY__BATCH__COMMANDS", "1")]).await;
+    let queue = scene.subscriber_without_leader("inventory.reserved").await;
+
+    let carts = carts_for(scene.product, 300);
+    scene.send(&carts).await;
+    scene.until_decided(carts.len()).await;
+    scene.service.logged("RabbitMQ did not confirm in time").await;
+
+    scene.leader(&queue, "resume").await;
+    let (_connection, channel) = connect(&scene.site.servers.amqp_url).await;
+    delete_queue(&channel, &queue).await;
+    scene.finish(&carts).await;
+}
+
+/// Stock events are published one after the other, and by one replica.
+#[tokio::test]
+async fn a_subscriber_to_stock_events_that_cannot_be_written_to_holds_up_nobody_for_ever() {
+    let settings = [TIMEOUT, ("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "3000")];
+    let scene = Scene::open(broker().await, &settings).await;
+    let Scene { site, product, .. } = &scene;
+    let client = Client::connect(&site.servers.amqp_url, &site.names).await;
+    let mut depleted = client.subscribed_to(&["stock.depleted"]).await;
+    let queue = scene.subscriber_without_leader("stock.#").await;
+
+    let all = Message::reserve(Uuid::new_v4(), &[(*product, 10_000)]);
+    scene.send(std::slice::from_ref(&all)).await;
+    depleted.next("the event, for whoever can be written to").await;
+    scene.service.logged("events that are published in order are published again").await;
+    scene.service.logged("a subscriber's queue refuses").await;
+
+    scene.leader(&queue, "resume").await;
+    delete_queue(&client.channel, &queue).await;
+    eventually("nothing is left in the outbox", async || {
+        scene.site.database.number("SELECT count(*) FROM outbox").await == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dead_letters_that_cannot_be_written_hold_up_nobody() {
+    let scene = Scene::open(broker().await, &[TIMEOUT]).await;
+    let letters = scene.site.names.dead_letter.clone();
+    scene.leader(&letters, "suspend").await;
+    let bad: Vec<Message> = (0..3).map(|_| Message::release("nobody")).collect();
+    scene.send(&bad).await;
+    scene.service.logged("the dead-letter queue refuses").await;
+    let mut carts = carts_for(scene.product, 100);
+    scene.send(&carts).await;
+    scene.until_decided(carts.len()).await;
+    assert_eq!(scene.service.readyz().await.0, 200);
+
+    // Not even where the channel of the commands has to be made again meanwhile.
+    let began = Instant::now();
+    let kill = "[exit(Channel, kill) || Channel <- rabbit_channel:list_local()].";
+    scene.broker.rabbitmqctl(&["eval", kill]).await;
+    let more = carts_for(scene.product, 100);
+    scene.send(&more).await;
+    carts.extend(more);
+    scene.until_decided(carts.len()).await;
+    took(began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "the channel waited for the dead letters");
+
+    scene.leader(&letters, "resume").await;
+    let client = Client::connect(&scene.site.servers.amqp_url, &scene.site.names).await;
+    let mut left: Vec<&str> = bad.iter().map(Message::id).collect();
+    while !left.is_empty() {
+        let letter = client.get(&letters, "each dead letter").await;
+        left.retain(|id| *id != letter.id());
+    }
+    // What came again after the channel was closed is there twice.
+    eventually("nothing is in hand", async || {
+        while client.try_get(&letters).await.is_some() {}
+        scene.service.metric("inventory_commands_waiting").await == 0 && client.depth(&letters).await == 0
+    })
+    .await;
+    scene.finish(&carts).await;
+}
+
+/// Bytes of a message that is understood by nobody.
+const LARGE: usize = 300_000;
+
+#[tokio::test]
+async fn a_dead_letter_that_is_not_allowed_is_left_to_rabbitmq() {
+    let limit = ("INVENTORY__AMQP__DELIVERY_LIMIT", "3");
+    let scene = Scene::open(broker().await, &[TIMEOUT, limit]).await;
+    let carts = carts_for(scene.product, 50);
+    let small = Message::release("nobody");
+    let large = Message::release("somebody").with_body(vec![b' '; LARGE]);
+    scene.service.pause();
+    scene.send(&carts[..25]).await;
+    scene.send(&[small.clone(), large.clone(), small.clone()]).await;
+    scene.send(&carts[25..]).await;
+    let allow = |bytes: &str| format!("application:set_env(rabbit, max_message_size, {bytes}).");
+    scene.broker.rabbitmqctl(&["eval", &allow("200000")]).await;
+    scene.service.resume();
+
+    let client = Client::connect(&scene.site.servers.amqp_url, &scene.site.names).await;
+    let letters = &scene.site.names.dead_letter;
+    let mut got = Vec::new();
+    while !got.iter().any(|id| id == large.id()) {
+        let letter = client.get(letters, "the dead letters").await;
+        let by_the_service = letter.header("x-error-code").is_some();
+        assert_eq!(by_the_service, letter.id() != large.id(), "{letter:?}");
+        got.push(letter.id().to_owned());
+    }
+    assert!(got.iter().filter(|id| *id == small.id()).count() >= 2, "{got:?}");
+    while client.try_get(letters).await.is_some() {}
+    scene.until_decided(carts.len()).await;
+    scene.broker.rabbitmqctl(&["eval", &allow("134217728")]).await;
+    scene.finish(&carts).await;
+}
