@@ -43,6 +43,14 @@ struct Asked {
     reply_to: String,
 }
 
+/// Why queries cannot be answered.
+enum Unanswered {
+    /// It takes too long, or the service stops before.
+    InTime,
+    /// What one of them is about cannot be read.
+    Broken,
+}
+
 /// What the queries of a batch are about.
 struct Known {
     /// Of one moment.
@@ -55,19 +63,32 @@ struct Known {
 impl Responder {
     /// Answers queries; the settlements are in the same order.
     pub async fn handle(&self, messages: &[Message]) -> Vec<Settlement> {
-        let asked: Vec<_> = messages.iter().map(|message| self.read(message)).collect();
-        let queries: Vec<&Query> = asked.iter().flatten().map(|asked| &asked.query).collect();
-        let Some(known) = self.look_up(&queries).await else {
-            return messages.iter().map(|_| Settlement::retry()).collect();
-        };
-        messages
-            .iter()
-            .zip(asked)
-            .map(|(message, asked)| match asked {
-                Ok(asked) => self.answer(message, asked, &known),
-                Err(settlement) => *settlement,
-            })
-            .collect()
+        let mut asked = Vec::with_capacity(messages.len());
+        let mut settled: Vec<_> = messages.iter().map(|_| None).collect();
+        for (position, message) in messages.iter().enumerate() {
+            match self.read(message) {
+                Ok(query) => asked.push((position, query)),
+                Err(settlement) => settled[position] = Some(*settlement),
+            }
+        }
+        // Perhaps it is one that harms its neighbours: what cannot be answered together is tried in halves.
+        let mut parts = vec![asked];
+        while let Some(mut part) = parts.pop() {
+            let queries: Vec<&Query> = part.iter().map(|(_, asked)| &asked.query).collect();
+            match self.look_up(&queries).await {
+                Ok(known) => {
+                    for (position, asked) in part {
+                        settled[position] = Some(self.answer(&messages[position], asked, &known));
+                    }
+                }
+                Err(Unanswered::Broken) if part.len() > 1 => {
+                    parts.push(part.split_off(part.len() / 2));
+                    parts.push(part);
+                }
+                Err(_) => {}
+            }
+        }
+        settled.into_iter().map(|settlement| settlement.unwrap_or_else(Settlement::retry)).collect()
     }
 
     fn read(&self, message: &Message) -> Result<Asked, Box<Settlement>> {
@@ -86,19 +107,21 @@ impl Responder {
         }
     }
 
-    /// What is known; nothing where it cannot be read, or the service stops before it could be.
-    async fn look_up(&self, queries: &[&Query]) -> Option<Known> {
+    /// What is known.
+    async fn look_up(&self, queries: &[&Query]) -> Result<Known, Unanswered> {
         loop {
             match self.database.using(async |books| Known::read(books, queries).await).await {
-                Ok(known) => return Some(known),
-                // Nothing that waiting would mend: their time is soon over.
-                Err(error) if !error.is_away() && !error.is_lost_race() => {
-                    warn!(%error, queries = queries.len(), "queries cannot be answered");
-                    return None;
-                }
-                Err(error) => {
+                Ok(known) => return Ok(known),
+                Err(error) if error.is_away() || error.is_lost_race() => {
                     warn!(%error, queries = queries.len(), "queries wait for the database");
-                    self.stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await?;
+                    let pause = tokio::time::sleep(PAUSE);
+                    self.stop.run_until_cancelled(pause).await.ok_or(Unanswered::InTime)?;
+                }
+                // Nothing that waiting would mend: their time is soon over.
+                Err(error) => {
+                    warn!(%error, queries = queries.len(), "queries cannot be answered");
+                    let is_slow = matches!(error, StorageError::TooSlow(_));
+                    return Err(if is_slow { Unanswered::InTime } else { Unanswered::Broken });
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryFutureExt};
 use lapin::message::Delivery;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ErrorKind};
 use tokio::sync::mpsc;
@@ -42,6 +42,8 @@ pub struct Consumer<W> {
     pub at_once: usize,
     /// Shortest time from the beginning of a batch to that of the next.
     pub interval: Duration,
+    /// Whether RabbitMQ takes out of the queue what was delivered too often.
+    pub has_delivery_limit: bool,
     /// Who handles them.
     pub work: W,
     /// Where what is not acknowledged goes, and the answers.
@@ -68,7 +70,7 @@ impl<W: Work> Consumer<W> {
 
     /// A message that the client cannot even read takes the connection with it, and a delivery counts against
     /// every message that was on its way. Taken one by one the others come through unharmed, and that one is
-    /// soon over RabbitMQ's delivery limit.
+    /// soon over RabbitMQ's delivery limit; or, where there is none, it is gone.
     async fn session(
         &self,
         connection: &Connection,
@@ -77,9 +79,29 @@ impl<W: Work> Consumer<W> {
     ) -> Result<(), lapin::Error> {
         if is_wary {
             warn!(connection = self.link.name(), "a message cannot be read: taking them one by one");
-            self.consume(connection, 1, Some(self.prefetch), stop).await?;
+            if self.has_delivery_limit {
+                self.consume(connection, 1, Some(self.prefetch), stop).await?;
+            } else {
+                on(connection, self.take_out(connection, stop)).await?;
+            }
         }
         self.consume(connection, self.prefetch, None, stop).await
+    }
+
+    /// Takes as many as may have been on their way out of the queue, and handles one after the other.
+    async fn take_out(&self, connection: &Connection, stop: &CancellationToken) -> Result<(), lapin::Error> {
+        let channel = connection.create_channel().await?;
+        let queue = short(&self.queue).unwrap_or_default();
+        let settler = Settler::new(&self.outlets, connection, stop);
+        for _ in 0..self.prefetch {
+            let taken = channel.basic_get(queue.clone(), BasicGetOptions { no_ack: true }).await?;
+            let Some(mut taken) = taken.filter(|_| !stop.is_cancelled()) else { break };
+            let message = take_message(&mut taken.delivery);
+            for settlement in self.work.handle(std::slice::from_ref(&message)).await {
+                settler.answer(&taken.delivery, &message, settlement);
+            }
+        }
+        close(&channel).await
     }
 
     /// Consumes until `stop`, or so many messages.

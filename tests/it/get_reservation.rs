@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Harness, Message, Received};
+use crate::support::{Harness, Message, Received, Setup};
 
 /// Asks by a key of a reservation.
 async fn ask(harness: &mut Harness, field: &str, id: impl ToString) -> Received {
@@ -178,4 +178,30 @@ async fn what_cannot_be_understood_is_answered_and_not_dead_lettered() {
         harness.ask(query).await.assert_problem("INVALID_MESSAGE", 400);
     }
     harness.finish().await;
+}
+
+/// Somebody has changed a row by hand so that it makes no sense any more.
+#[tokio::test]
+async fn one_that_cannot_be_read_hinders_nobody_else_until_it_is_mended() {
+    let mut harness = Setup::new().start().await;
+    let product = harness.product(9).await;
+    let [whole, broken] = [1, 2].map(|units| [(product, units)]);
+    let whole = harness.reserve(Uuid::new_v4(), &whole).await.reservation();
+    let broken = harness.reserve(Uuid::new_v4(), &broken).await.reservation();
+    let set = |released: &str| {
+        format!("UPDATE reservation SET released = ARRAY[{released}] WHERE reservation_id = '{broken}'")
+    };
+    harness.site().database.execute(&set("3")).await;
+    harness.services()[0].pause();
+    let replies = harness.client.replies.queue.clone();
+    let about = |id: &str| Message::reservation_by("reservationId", id).with_reply_to(&replies);
+    let asked = [about(&whole), about(&broken), about(&whole)];
+    harness.client.send_all(&asked).await;
+    harness.services()[0].resume();
+    for query in [&asked[0], &asked[2]] {
+        assert_eq!(harness.next_reply_to(query).await.text("reservationId"), whole);
+    }
+    harness.site().database.execute(&set("0")).await;
+    assert_eq!(harness.next_reply_to(&asked[1]).await.text("reservationId"), broken);
+    harness.finish_after_an_outage().await;
 }

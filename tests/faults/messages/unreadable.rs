@@ -57,3 +57,31 @@ async fn what_cannot_even_be_parsed_is_taken_out_and_its_neighbours_are_served()
     events.extend(harness.finish_after_an_outage().await);
     assert_told_the_same(&events);
 }
+
+/// Nothing takes it out of this queue but the service: it would be delivered again for ever.
+#[tokio::test]
+async fn a_query_that_cannot_even_be_parsed_is_taken_out_and_its_neighbours_are_answered() {
+    let mut harness = Setup::new().with("INVENTORY__AMQP__QUERY_TTL_MS", "86400000").start().await;
+    let product = harness.product(7).await;
+    let queries = harness.site().names.queries.clone();
+    let mut wire = Wire::open(&harness.site().servers.amqp_url).await;
+    let body = Message::stock_level(product).body;
+    let no_id = [short(b"\xff\xfe"), short("GetStockLevel")].concat();
+    let asked = |harness: &crate::support::Harness| {
+        Message::stock_level(product).with_reply_to(&harness.client.replies.queue)
+    };
+    let asked: Vec<Message> = (0..CARTS).map(|_| asked(&harness)).collect();
+    harness.services()[0].pause();
+    harness.client.send_all(&asked[..CARTS / 2]).await;
+    wire.publish_raw(&queries, MESSAGE_ID | TYPE, &no_id, &body).await;
+    harness.client.send_all(&asked[CARTS / 2..]).await;
+    harness.services()[0].resume();
+    for query in &asked {
+        assert_eq!(harness.next_reply_to(query).await.json["available"], 7);
+    }
+    harness.services()[0].ready().await;
+    // Those that were on their way when the connection was lost are answered twice, before this one.
+    assert_eq!(harness.level(product).await.available, 7);
+    harness.client.replies.rest().await;
+    harness.finish_after_an_outage().await;
+}
