@@ -191,6 +191,14 @@ impl Bookkeeper {
         Ok(Promised { keys, events: ours, has_ordered: !ordered.is_empty() })
     }
 
+    /// Offers events to the relay. Where it has its hands full they stay in the outbox, and are found there.
+    pub(super) fn offer(&self, promised: Promised) {
+        if !promised.is_empty() {
+            // Stock is given back however long RabbitMQ takes nothing.
+            let _ = self.relay.try_send(promised);
+        }
+    }
+
     /// Hands events to the relay, which takes as long as RabbitMQ does: never within a deadline of the database, after which
     /// all that is committed would be done again.
     pub(super) async fn hand_on(&self, promised: Promised) {

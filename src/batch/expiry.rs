@@ -90,7 +90,7 @@ impl Expiry {
                 done => done?,
             };
             lapsed += done.lapsed.holds;
-            self.bookkeeper.hand_on(done.lapsed.promised).await;
+            self.bookkeeper.offer(done.lapsed.promised);
             // What is locked by somebody else is as late as it was when it was found.
             if !done.is_last || busy.is_empty() {
                 self.bookkeeper.metrics.expiry_lag(done.late_seconds);

@@ -50,6 +50,9 @@ impl Handler {
         let intake: Vec<_> = messages.iter().map(|message| self.take_in(message)).collect();
         self.metrics.step(Step::Decode, started.elapsed());
         let accepted: Vec<&Accepted> = intake.iter().filter_map(|taken| taken.as_ref().ok()).collect();
+        if accepted.is_empty() && !self.wait_for_database().await {
+            return vec![Settlement::wait(); messages.len()];
+        }
         let settled = Turn::new(self, &accepted).run().await;
         self.metrics.waiting(settled.iter().filter(|settlement| settlement.waits()).count());
         let mut settled = settled.into_iter();
@@ -64,6 +67,33 @@ impl Handler {
 
     fn take_in(&self, message: &Message) -> Result<Accepted, Box<Rejected>> {
         take_in(message, &self.limits, &self.reply_to, self.default_hold_seconds)
+    }
+
+    /// While PostgreSQL is away nothing is acknowledged or dead-lettered (contract section 5), not even what needs nothing of
+    /// it. Says whether it is there.
+    async fn wait_for_database(&self) -> bool {
+        let mut pauses = pauses();
+        let is_there = loop {
+            match self.bookkeeper.database.ping().await {
+                Ok(()) => break true,
+                Err(error) => {
+                    if !self.pause(&error, &mut pauses).await {
+                        break false;
+                    }
+                }
+            }
+        };
+        self.standstill.end();
+        is_there
+    }
+
+    /// Waits for a moment for a database that cannot be used; says whether the service goes on.
+    async fn pause(&self, error: &StorageError, pauses: &mut impl Iterator<Item = Duration>) -> bool {
+        warn!(%error, "waiting for the database");
+        self.standstill.begin(error);
+        self.metrics.retried("database_away");
+        let pause = pauses.next().unwrap_or(PAUSE_MAX);
+        self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
 
     /// Tries until it is committed, fails for a reason of its own, or the service stops.
@@ -92,11 +122,7 @@ impl Handler {
                 }
                 Err(error) if error.is_away() || error.is_everybodys() => {
                     deadlines += u32::from(matches!(error, StorageError::Deadline(_)));
-                    warn!(%error, "waiting for the database");
-                    self.standstill.begin(&error);
-                    self.metrics.retried("database_away");
-                    let pause = pauses.next().unwrap_or(PAUSE_MAX);
-                    if self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    if !self.pause(&error, &mut pauses).await {
                         return Err(error);
                     }
                 }

@@ -13,7 +13,7 @@ use crate::domain::Request;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
 /// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+const PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// After so long nobody is expected to come back for it.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);

@@ -22,8 +22,8 @@ pub(super) struct Turn<'a> {
     line: Line<'a>,
     /// What is still to be done, the first on top.
     parts: Vec<Part>,
-    /// One command that took too long before, to be tried at the end.
-    trial: Option<usize>,
+    /// Commands that took too long before and have rested enough, to be tried at the end until one is too slow again.
+    trials: Vec<usize>,
 }
 
 impl<'a> Turn<'a> {
@@ -31,7 +31,7 @@ impl<'a> Turn<'a> {
         let mut parts = parts(commands, handler.batch);
         parts.reverse();
         let settled = vec![Settlement::wait(); commands.len()];
-        Self { handler, commands, settled, line: Line::default(), parts, trial: None }
+        Self { handler, commands, settled, line: Line::default(), parts, trials: Vec::new() }
     }
 
     /// Does what can be done; the settlements are in the order of the commands.
@@ -50,8 +50,10 @@ impl<'a> Turn<'a> {
                 Err(error) => self.split(part, &error),
             }
         }
-        if let Some(position) = self.trial {
-            self.try_alone(position).await;
+        for position in std::mem::take(&mut self.trials) {
+            if !self.try_alone(position).await {
+                break;
+            }
         }
         self.settled
     }
@@ -84,20 +86,20 @@ impl<'a> Turn<'a> {
         self.pass_over_resting();
     }
 
-    /// What took too long rests; the first that has rested enough is tried, after the others.
+    /// What took too long rests; what has rested enough is tried, after the others.
     fn pass_over_resting(&mut self) {
         let resting = &self.handler.resting;
         if resting.is_empty() {
             return;
         }
-        let mut trial = None;
+        let mut trials = Vec::new();
         for mut part in std::mem::take(&mut self.parts).into_iter().rev() {
             part.retain(|position| {
                 let request = &self.commands[*position].request;
                 let is_behind = self.line.holds_back(request, *position);
                 let may_try = resting.may_try(request);
-                if !is_behind && may_try == Some(true) && trial.is_none() {
-                    trial = Some(*position);
+                if !is_behind && may_try == Some(true) {
+                    trials.push(*position);
                 }
                 if may_try.is_some() {
                     self.line.join(request, *position);
@@ -106,22 +108,25 @@ impl<'a> Turn<'a> {
             });
             self.parts.insert(0, part);
         }
-        self.trial = trial;
+        self.trials = trials;
     }
 
-    async fn try_alone(&mut self, position: usize) {
+    /// Says whether the next may be tried, too.
+    async fn try_alone(&mut self, position: usize) -> bool {
         let command = self.commands[position];
         if self.line.holds_back(&command.request, position) {
-            return;
+            return true;
         }
         match self.handler.persevere(&[command]).await {
             Ok(answered) => {
                 self.handler.resting.remove(&command.request);
                 self.done(&[position], answered);
+                return true;
             }
             Err(_) if self.handler.stop.is_cancelled() => {}
             Err(error) => self.split(vec![position], &error),
         }
+        false
     }
 
     /// Something took too long: those who need what somebody else has locked wait, and the others are tried again.

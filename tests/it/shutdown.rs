@@ -125,3 +125,13 @@ async fn a_replica_goes_while_another_carries_on() {
     assert_all_carts_are_served(&mut harness, &carts, product).await;
     harness.finish().await;
 }
+
+#[tokio::test]
+async fn sigint_ends_it_as_well() {
+    let mut harness = Setup::new().start().await;
+    let product = harness.product(9).await;
+    harness.reserve(Uuid::new_v4(), &[(product, 1)]).await;
+    harness.services()[0].interrupt();
+    assert_eq!(harness.services()[0].exit().await.code(), Some(0));
+    assert!(harness.log().contains("SIGINT: finishing what is in hand"), "{}", harness.log());
+}

@@ -101,3 +101,20 @@ async fn a_postgresql_that_is_gone_without_a_word_is_found_again() {
     events.extend(harness.finish_after_an_outage().await);
     assert_one_outcome_each(&events, &carts);
 }
+
+/// It needs nothing of PostgreSQL, and yet nothing is dead-lettered while that is away.
+#[tokio::test]
+async fn a_bad_command_waits_for_postgresql_as_well() {
+    let (proxy, mut harness) = behind_a_proxy(&[]).await;
+    proxy.set(Weather::Refusing);
+    proxy.strike(Blow::Reset);
+    let bad = Message::release("nobody");
+    harness.client.send(&bad).await;
+    until_tried_again(&mut harness, 3).await;
+    let letters = harness.site().names.dead_letter.clone();
+    assert_eq!(harness.client.depth(&letters).await, 0);
+    proxy.set(Weather::Clear);
+    harness.assert_refused(&bad, "INVALID_MESSAGE", 400).await;
+    ready_again(&harness.services()[0]).await;
+    harness.finish_after_an_outage().await;
+}

@@ -239,3 +239,36 @@ async fn a_locked_table_is_waited_for() {
     harness.assert_level(product, 70, 30).await;
     harness.finish().await;
 }
+
+/// More commits than may wait for their rows to be deleted.
+const COMMITS: usize = 400;
+
+/// As of somebody who looks at the events that have just left.
+#[tokio::test]
+async fn a_locked_row_of_the_outbox_holds_up_no_command() {
+    let mut harness = start().await;
+    let product = harness.product(100_000).await;
+    let mut lock = harness.site().database.connect().await;
+    let mut carts = Vec::new();
+    // A row is there for a moment after its event has left.
+    loop {
+        let cart = cart(product);
+        harness.outcome_of(&cart).await.reservation();
+        carts.push(cart);
+        sqlx::raw_sql("BEGIN").execute(&mut lock).await.unwrap();
+        let rows = sqlx::query("SELECT 1 FROM outbox FOR UPDATE").fetch_all(&mut lock).await.unwrap();
+        if !rows.is_empty() {
+            break;
+        }
+        sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.unwrap();
+    }
+    for _ in 0..COMMITS {
+        let cart = cart(product);
+        harness.outcome_of(&cart).await.reservation();
+        carts.push(cart);
+    }
+    lock.close().await.unwrap();
+    let mut told = harness.finish_after_an_outage().await;
+    told.retain(|event| !carts.iter().any(|cart| event.causation_id().as_deref() == Some(cart.id())));
+    assert!(told.is_empty(), "{told:?}");
+}

@@ -99,6 +99,11 @@ impl Service {
         self.signal(Signal::TERM);
     }
 
+    /// The same, as from a terminal.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// Lets it stand still, as a debugger or a machine without memory would.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
