@@ -87,11 +87,15 @@ impl<T> Drop for Turn<T> {
     }
 }
 
-static BROKER: Shared<PrivateServers> = Shared::new();
+/// Two, or most of the time that tests take would be that of waiting for their turn.
+static BROKERS: [Shared<PrivateServers>; 2] = [Shared::new(), Shared::new()];
 
 /// A RabbitMQ that runs.
 pub async fn broker() -> Turn<PrivateServers> {
-    let broker = BROKER.take(|number| PrivateServers::new(&format!("rabbitmq-{number}"))).await;
+    static TURNS: AtomicUsize = AtomicUsize::new(0);
+    let which = TURNS.fetch_add(1, Ordering::Relaxed) % BROKERS.len();
+    let make = |number| PrivateServers::new(&format!("rabbitmq-{which}-{number}"));
+    let broker = BROKERS[which].take(make).await;
     broker.start(Server::RabbitMq).await;
     broker
 }

@@ -52,7 +52,7 @@ async fn a_subscriber_that_cannot_be_written_to_stops_no_command() {
     let scene = Scene::open(broker().await, &[TIMEOUT, ("INVENTORY__BATCH__COMMANDS", "1")]).await;
     let queue = scene.subscriber_without_leader("inventory.reserved").await;
 
-    let carts = carts_for(scene.product, 300);
+    let carts = carts_for(scene.product, 60);
     scene.send(&carts).await;
     scene.until_decided(carts.len()).await;
     scene.service.logged("RabbitMQ did not confirm in time").await;
