@@ -25,9 +25,9 @@ use crate::{messaging, retention};
 /// Commits whose events may wait for the relay; then the handler waits, and RabbitMQ with it.
 const COMMITS_WAITING_MAX: usize = 16;
 
-/// Batches of commands begin no sooner after each other. At a part of capacity they would be of two or three commands
-/// otherwise, and the round trips of so many transactions take the processor away from those whom every command waits
-/// for: at a quarter of capacity 99 % of the outcomes are there a quarter sooner for this wait.
+/// Batches begin no sooner after each other. At a part of capacity they would be of two or three messages otherwise, and the
+/// round trips of so many take the processor away from those whom every message waits for: at a quarter of capacity 99 % of
+/// the outcomes are there a quarter sooner for this wait, and of queries a fifth more are answered.
 const BATCH_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Pause between two looks at a database that is away.
@@ -293,7 +293,7 @@ impl Workshop<'_> {
         };
         let consumer =
             self.consumer(link, amqp.commands.clone(), amqp.commands_prefetch, batch.commands, handler);
-        Consumer { interval: BATCH_INTERVAL, has_delivery_limit: true, ..consumer }
+        Consumer { has_delivery_limit: true, ..consumer }
     }
 
     fn queries(&self, link: Link) -> Consumer<Responder> {
@@ -327,7 +327,7 @@ impl Workshop<'_> {
             queue,
             prefetch,
             at_once,
-            interval: Duration::ZERO,
+            interval: BATCH_INTERVAL,
             has_delivery_limit: false,
             work,
             outlets: Outlets {
