@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::batch::{Disposition, Reply, Settlement};
+use crate::batch::{Disposition, Pressure, Reply, Settlement};
 use crate::clock;
 use crate::contract::{
     Answer, Causation, Code, Limits, Message, MessageType, Problem, Query, ReplyToPolicy, ReservationKey,
@@ -35,6 +35,8 @@ pub struct Responder {
     pub metrics: Arc<Metrics>,
     /// Ends the waiting for a database that is away.
     pub stop: CancellationToken,
+    /// Tells commands when queries need the room.
+    pub pressure: Pressure,
 }
 
 /// A query that was understood, and whom to answer.
@@ -111,7 +113,10 @@ impl Responder {
     async fn look_up(&self, queries: &[&Query]) -> Result<Known, Unanswered> {
         loop {
             match self.database.using(async |books| Known::read(books, queries).await).await {
-                Ok(known) => return Ok(known),
+                Ok(known) => {
+                    self.pressure.add(queries.len());
+                    return Ok(known);
+                }
                 Err(error) if error.is_away() || error.is_lost_race() => {
                     warn!(%error, queries = queries.len(), "queries wait for the database");
                     let pause = tokio::time::sleep(PAUSE);

@@ -62,6 +62,7 @@ fn assert_within(settings: &Settings) {
     assert!(amqp.commands_prefetch >= 1 && amqp.queries_prefetch >= 1);
     assert!(amqp.delivery_limit >= 1 && amqp.heartbeat_seconds >= 1 && amqp.timeout_ms >= 1);
     assert!((1..=65_535).contains(&batch.commands) && (1..=1_000_000).contains(&batch.lines));
+    assert!(batch.beside_queries_ms <= 1000);
     assert!(outbox.lease_seconds >= 1 && outbox.sweep_interval_ms >= 1);
     assert!(expiry.default_hold_seconds <= 2_147_483_647);
     assert!((1..=60_000).contains(&expiry.sweep_interval_ms));

@@ -12,7 +12,7 @@ use super::answered::Answered;
 use super::intake::{Accepted, Rejected, message_type, take_in};
 use super::obstacles::KnownObstacles;
 use super::turn::Turn;
-use super::{Bookkeeper, Disposition, Reply, Resting, Settlement, Standstill};
+use super::{Bookkeeper, Disposition, Pressure, Reply, Resting, Settlement, Standstill};
 use crate::config::BatchSettings;
 use crate::contract::{Causation, Limits, Message, ReplyToPolicy};
 use crate::metrics::{Metrics, Step};
@@ -41,6 +41,8 @@ pub struct Handler {
     pub resting: Resting,
     /// Why commands cannot be handled now.
     pub standstill: Standstill,
+    /// Whether queries need the room.
+    pub pressure: Pressure,
 }
 
 impl Handler {

@@ -117,6 +117,8 @@ pub struct BatchSettings {
     pub commands: usize,
     /// Most cart lines of a transaction; a larger cart has one of its own.
     pub lines: usize,
+    /// Shortest time from a batch to the next while many queries are asked, in milliseconds; 0: commands make no room for them.
+    pub beside_queries_ms: u64,
 }
 
 /// How events leave.
@@ -271,6 +273,8 @@ impl Settings {
         let batch = self.batch;
         require("batch.commands", (1..=65_535).contains(&batch.commands), "must be between 1 and 65535")?;
         require("batch.lines", (1..=1_000_000).contains(&batch.lines), "must be between 1 and 1000000")?;
+        let fits = batch.beside_queries_ms <= 1000;
+        require("batch.beside_queries_ms", fits, "must be between 0 (off) and 1000")?;
         require("outbox.lease_seconds", self.outbox.lease_seconds >= 1, "must be at least 1")?;
         require("outbox.sweep_interval_ms", self.outbox.sweep_interval_ms >= 1, "must be at least 1")?;
         let expiry = self.expiry;

@@ -23,8 +23,20 @@ use crate::batch::Settlement;
 use crate::contract::Message;
 use crate::fail_point;
 
+/// How messages become batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages handled at once at most.
+    pub at_once: usize,
+    /// Shortest time from the beginning of a batch to that of the next.
+    pub interval: Duration,
+}
+
 /// Handles what a queue brings.
 pub trait Work: Send + Sync {
+    /// How the next batch is made.
+    fn pace(&self) -> Pace;
+
     /// Handles messages; the settlements are in the same order.
     fn handle(&self, messages: &[Message]) -> impl Future<Output = Vec<Settlement>> + Send;
 }
@@ -38,10 +50,6 @@ pub struct Consumer<W> {
     pub queue: String,
     /// Unacknowledged messages at most.
     pub prefetch: u16,
-    /// Messages handled at once at most.
-    pub at_once: usize,
-    /// Shortest time from the beginning of a batch to that of the next.
-    pub interval: Duration,
     /// Whether RabbitMQ takes out of the queue what was delivered too often.
     pub has_delivery_limit: bool,
     /// Who handles them.
@@ -147,16 +155,19 @@ impl<W: Work> Consumer<W> {
         stop: &CancellationToken,
     ) -> Result<(), lapin::Error> {
         let mut settler = Settler::new(&self.outlets, connection, stop);
-        let mut deliveries = Vec::with_capacity(self.at_once);
-        let mut waiting = Vec::new();
-        let mut next = Instant::now();
-        while wait_for_first(&mut arrived, &mut deliveries, self.at_once, !waiting.is_empty()).await {
+        let (mut deliveries, mut waiting) = (Vec::new(), Vec::new());
+        let mut began = None;
+        loop {
+            let pace = self.work.pace();
+            if !wait_for_first(&mut arrived, &mut deliveries, pace.at_once, !waiting.is_empty()).await {
+                break;
+            }
             // A timer would round even a time that has passed up to the next millisecond.
-            if next > Instant::now() {
+            if let Some(next) = began.map(|at| at + pace.interval).filter(|next| *next > Instant::now()) {
                 sleep_until(next).await;
             }
-            next = Instant::now() + self.interval;
-            gather(&mut arrived, &mut deliveries, self.at_once).await;
+            began = Some(Instant::now());
+            gather(&mut arrived, &mut deliveries, pace.at_once).await;
             // What a dead channel left behind comes again on the next.
             if !channel.status().connected() {
                 deliveries.clear();
@@ -182,6 +193,15 @@ impl<W: Work> Consumer<W> {
         settler.finish().await
     }
 }
+
+/// Batches begin no sooner after each other. At a part of capacity they would be of two or three messages otherwise, and the
+/// round trips of so many take the processor away from those whom every message waits for: at a quarter of capacity 99 % of
+/// the outcomes are there a quarter sooner for this wait, and of queries a fifth more are answered.
+const INTERVAL: Duration = Duration::from_millis(2);
+
+/// Commands of a batch while many queries are asked: RabbitMQ has as much to do with a batch as everybody else together, and
+/// queries wait behind it.
+const AT_ONCE_BESIDE_QUERIES: usize = 64;
 
 /// Longest time in which messages are taken one by one. Whatever stands in the way then stands in everybody's.
 const ONE_BY_ONE_MAX: Duration = Duration::from_mins(1);
@@ -261,12 +281,26 @@ async fn read(
 }
 
 impl Work for crate::batch::Handler {
+    fn pace(&self) -> Pace {
+        let at_once = self.batch.commands;
+        if self.pressure.was_high() && self.batch.beside_queries_ms > 0 {
+            let interval = Duration::from_millis(self.batch.beside_queries_ms);
+            Pace { at_once: at_once.min(AT_ONCE_BESIDE_QUERIES), interval }
+        } else {
+            Pace { at_once, interval: INTERVAL }
+        }
+    }
+
     fn handle(&self, messages: &[Message]) -> impl Future<Output = Vec<Settlement>> + Send {
         self.handle(messages)
     }
 }
 
 impl Work for crate::query::Responder {
+    fn pace(&self) -> Pace {
+        Pace { at_once: usize::MAX, interval: INTERVAL }
+    }
+
     fn handle(&self, messages: &[Message]) -> impl Future<Output = Vec<Settlement>> + Send {
         self.handle(messages)
     }

@@ -63,6 +63,7 @@ fn a_number_that_is_too_large_is_named() {
         ("expiry.default_hold_seconds", "2147483648"),
         ("expiry.sweep_interval_ms", "60001"),
         ("batch.commands", "18446744073709551616"),
+        ("batch.beside_queries_ms", "1001"),
     ] {
         with_variable(&variable(setting), value).refused(setting);
     }
