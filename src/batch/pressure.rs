@@ -23,3 +23,19 @@ impl Pressure {
         self.0.swap(0, Ordering::Relaxed) >= QUERIES_MIN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_queries_count_once() {
+        let pressure = Pressure::default();
+        pressure.add(QUERIES_MIN - 1);
+        assert!(!pressure.was_high(), "a few less are not many");
+        pressure.clone().add(QUERIES_MIN - 1);
+        pressure.add(1);
+        assert!(pressure.was_high());
+        assert!(!pressure.was_high(), "they made room once");
+    }
+}
