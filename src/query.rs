@@ -47,7 +47,7 @@ struct Asked {
 
 /// Why queries cannot be answered.
 enum Unanswered {
-    /// It takes too long, or the service stops before.
+    /// It takes too long, nobody's could be, or the service stops before.
     InTime,
     /// What one of them is about cannot be read.
     Broken,
@@ -125,8 +125,8 @@ impl Responder {
                 // Nothing that waiting would mend: their time is soon over.
                 Err(error) => {
                     warn!(%error, queries = queries.len(), "queries cannot be answered");
-                    let is_slow = matches!(error, StorageError::TooSlow(_));
-                    return Err(if is_slow { Unanswered::InTime } else { Unanswered::Broken });
+                    let is_of_all = matches!(error, StorageError::TooSlow(_)) || error.is_everybodys();
+                    return Err(if is_of_all { Unanswered::InTime } else { Unanswered::Broken });
                 }
             }
         }

@@ -52,10 +52,14 @@ impl Handler {
         let intake: Vec<_> = messages.iter().map(|message| self.take_in(message)).collect();
         self.metrics.step(Step::Decode, started.elapsed());
         let accepted: Vec<&Accepted> = intake.iter().filter_map(|taken| taken.as_ref().ok()).collect();
-        if accepted.is_empty() && !self.wait_for_database().await {
+        let settled = Turn::new(self, &accepted).run().await;
+        // Where none was done nobody knows yet whether PostgreSQL is there.
+        if settled.len() < messages.len()
+            && settled.iter().all(Settlement::waits)
+            && !self.wait_for_database().await
+        {
             return vec![Settlement::wait(); messages.len()];
         }
-        let settled = Turn::new(self, &accepted).run().await;
         self.metrics.waiting(settled.iter().filter(|settlement| settlement.waits()).count());
         let mut settled = settled.into_iter();
         intake

@@ -65,7 +65,8 @@ pub(super) async fn confirmed(
     confirms: Vec<PublisherConfirm>,
     patience: &Patience<'_>,
 ) -> Result<Confirmed, lapin::Error> {
-    let mut confirms = Operations::begin(confirms.into_iter())?;
+    let mut confirms = Operations::new(confirms.into_iter());
+    confirms.poll()?;
     match patience.with(confirms.done()).await {
         Some(done) => done?,
         // Only the last was looked at until now.
@@ -95,14 +96,12 @@ pub(super) async fn confirmed(
 pub(super) struct Operations<F: TryFuture>(Vec<Pin<Box<TryMaybeDone<F>>>>);
 
 impl<F: TryFuture> Operations<F> {
-    pub(super) fn begin(operations: impl Iterator<Item = F>) -> Result<Self, F::Error> {
-        let mut begun = Self(operations.map(|operation| Box::pin(try_maybe_done(operation))).collect());
-        begun.poll()?;
-        Ok(begun)
+    pub(super) fn new(operations: impl Iterator<Item = F>) -> Self {
+        Self(operations.map(|operation| Box::pin(try_maybe_done(operation))).collect())
     }
 
-    /// Lets each go on as far as it can, and has nobody woken by it yet.
-    fn poll(&mut self) -> Result<(), F::Error> {
+    /// Lets each begin, or go on, as far as it can, and has nobody woken by it yet.
+    pub(super) fn poll(&mut self) -> Result<(), F::Error> {
         let mut nobody = Context::from_waker(Waker::noop());
         for operation in &mut self.0 {
             if let Poll::Ready(Err(error)) = operation.as_mut().poll(&mut nobody) {

@@ -90,7 +90,7 @@ impl<W: Work> Consumer<W> {
             if self.has_delivery_limit {
                 self.consume(connection, 1, Some(self.prefetch), stop).await?;
             } else {
-                on(connection, self.take_out(connection, stop)).await?;
+                self.take_out(connection, stop).await?;
             }
         }
         self.consume(connection, self.prefetch, None, stop).await
@@ -98,18 +98,22 @@ impl<W: Work> Consumer<W> {
 
     /// Takes as many as may have been on their way out of the queue, and handles one after the other.
     async fn take_out(&self, connection: &Connection, stop: &CancellationToken) -> Result<(), lapin::Error> {
-        let channel = connection.create_channel().await?;
+        let channel = on(connection, connection.create_channel()).await?;
         let queue = short(&self.queue).unwrap_or_default();
         let settler = Settler::new(&self.outlets, connection, stop);
         for _ in 0..self.prefetch {
-            let taken = channel.basic_get(queue.clone(), BasicGetOptions { no_ack: true }).await?;
-            let Some(mut taken) = taken.filter(|_| !stop.is_cancelled()) else { break };
+            if stop.is_cancelled() {
+                break;
+            }
+            let taking = channel.basic_get(queue.clone(), BasicGetOptions { no_ack: true });
+            let Some(mut taken) = on(connection, taking).await? else { break };
+            // However long it takes: nobody else has it any more.
             let message = take_message(&mut taken.delivery);
             for settlement in self.work.handle(std::slice::from_ref(&message)).await {
                 settler.answer(&taken.delivery, &message, settlement);
             }
         }
-        close(&channel).await
+        on(connection, close(&channel)).await
     }
 
     /// Consumes until `stop`, or so many messages.

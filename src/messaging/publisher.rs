@@ -1,6 +1,7 @@
 //! Publishes from one task on one channel, and does not call it done before the broker does.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -9,6 +10,7 @@ use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::types::ShortString;
 use lapin::{Channel, Connection, ErrorKind, PublisherConfirm};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -22,6 +24,9 @@ const JOBS_IN_HAND_MAX: usize = 64;
 
 /// Jobs that wait in line; beyond that their senders wait, or reply no more.
 const JOBS_WAITING_MAX: usize = 1024;
+
+/// Longest wait for the reason why a channel is closed.
+const CLOSING_MAX: Duration = Duration::from_secs(1);
 
 /// Why nobody knows whether the broker has a message.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,14 @@ pub enum Unpublished {
 struct Job {
     publications: Vec<Publication>,
     done: oneshot::Sender<Result<Refused, Unpublished>>,
+    is_awaited: bool,
+}
+
+impl Job {
+    /// Whether who waited for it does so no more: what it was to do is done again.
+    fn is_abandoned(&self) -> bool {
+        self.is_awaited && self.done.is_closed()
+    }
 }
 
 /// What the broker did not take: a queue that it was for is full, or cannot be written to. Other queues may have it.
@@ -118,6 +131,11 @@ impl SessionError {
         );
         is_of_a_message.then_some(error)
     }
+
+    /// Whether nobody knows what RabbitMQ has against anything.
+    fn says_nothing(&self) -> bool {
+        matches!(self, Self::Amqp(error) if says_nothing(error))
+    }
 }
 
 impl Publisher {
@@ -148,14 +166,18 @@ impl Publisher {
     /// Publishes, and waits until the broker has taken or refused all of it.
     pub async fn publish(&self, publications: Vec<Publication>) -> Result<Refused, Unpublished> {
         let (done, confirmed) = oneshot::channel();
-        self.jobs.send(Job { publications, done }).await.map_err(|_| Unpublished::Stopped)?;
+        self.jobs
+            .send(Job { publications, done, is_awaited: true })
+            .await
+            .map_err(|_| Unpublished::Stopped)?;
         confirmed.await.unwrap_or(Err(Unpublished::Stopped))
     }
 
     /// Publishes if there is room in the line; says whether there was.
     #[must_use]
     pub fn try_publish(&self, publications: Vec<Publication>) -> bool {
-        self.jobs.try_send(Job { publications, done: oneshot::channel().0 }).is_ok()
+        let done = oneshot::channel().0;
+        self.jobs.try_send(Job { publications, done, is_awaited: false }).is_ok()
     }
 }
 
@@ -177,6 +199,8 @@ impl PublisherTask {
             warn!(connection = self.link.name(), %error, "publishing failed");
             if !self.kind.with_confirms() {
                 self.link.metrics().replies_dropped(self.in_hand.drop_all());
+            } else if error.says_nothing() {
+                self.in_hand.doubt();
             } else if let Some(error) = error.of_a_message() {
                 self.in_hand.find(error);
                 self.link.hurry();
@@ -190,8 +214,11 @@ impl PublisherTask {
         if !self.kind.is_rare() || !self.in_hand.is_empty() {
             return true;
         }
-        let first = self.jobs.recv().await;
-        first.map(|job| self.in_hand.take(job)).is_some()
+        while self.in_hand.is_empty() {
+            let Some(job) = self.jobs.recv().await else { return false };
+            self.in_hand.take(job);
+        }
+        true
     }
 
     async fn session(&mut self, connection: &Connection) -> Result<(), SessionError> {
@@ -259,6 +286,9 @@ impl InHand {
     }
 
     fn take(&mut self, job: Job) {
+        if job.is_abandoned() {
+            return;
+        }
         self.last_number += 1;
         self.jobs.push_back((self.last_number, job));
     }
@@ -295,12 +325,18 @@ impl InHand {
     fn find(&mut self, error: lapin::Error) {
         match (self.published, self.jobs.front()) {
             (1, Some((number, _))) => self.done(*number, Err(Unpublished::NotAllowed(error))),
-            _ => self.doubted = self.last_number,
+            _ => self.doubt(),
         }
+    }
+
+    /// Each goes alone for once, so that it shows which one it is.
+    fn doubt(&mut self) {
+        self.doubted = self.last_number;
     }
 
     fn none_is_published(&mut self) {
         self.published = 0;
+        self.jobs.retain(|(_, job)| !job.is_abandoned());
     }
 
     /// Gives everything up; says how many publications that were.
@@ -314,11 +350,38 @@ async fn publish_all(
     channel: &Channel,
     publications: &[Publication],
 ) -> Result<Vec<PublisherConfirm>, lapin::Error> {
-    let mut published =
-        Operations::begin(publications.iter().map(|publication| publish(channel, publication)))?;
-    published.done().await?;
-    fail_point::reach("after-publish");
-    Ok(published.outputs().flatten().collect())
+    let mut published = Operations::new(publications.iter().map(|publication| publish(channel, publication)));
+    let result = match published.poll() {
+        Ok(()) => published.done().await,
+        error => error,
+    };
+    let confirms = published.outputs().flatten().collect();
+    match result {
+        Err(error) if says_nothing(&error) => Err(reason(confirms).await.unwrap_or(error)),
+        Err(error) => Err(error),
+        Ok(()) => {
+            fail_point::reach("after-publish");
+            Ok(confirms)
+        }
+    }
+}
+
+/// Whether an error tells only that a channel is closed.
+fn says_nothing(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidChannelState(..) | ErrorKind::InvalidConnectionState(_))
+}
+
+/// Why a channel is closed: those know who wait for a confirm.
+async fn reason(confirms: Vec<PublisherConfirm>) -> Option<lapin::Error> {
+    let told = timeout(CLOSING_MAX, async {
+        for confirm in confirms {
+            if let Err(error) = confirm.await {
+                return Some(error);
+            }
+        }
+        None
+    });
+    told.await.ok().flatten()
 }
 
 async fn publish(channel: &Channel, publication: &Publication) -> Result<PublisherConfirm, lapin::Error> {

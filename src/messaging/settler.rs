@@ -107,10 +107,9 @@ impl<'a> Settler<'a> {
     /// Answers, or sends to the dead letters, what RabbitMQ has forgotten already.
     pub(super) fn answer(&self, delivery: &Delivery, message: &Message, settlement: Settlement) {
         self.reply(settlement.reply.and_then(Publication::reply).into_iter().collect());
-        if let Disposition::DeadLetter(problem) = settlement.disposition
-            && !self.outlets.dead_letters.try_publish(vec![self.letter(delivery, message, &problem)])
-        {
-            warn!(code = problem.code.name(), "a dead letter is lost: too many wait to be published");
+        if let Disposition::DeadLetter(problem) = settlement.disposition {
+            let letter = self.letter(delivery, message, &problem);
+            tokio::spawn(bury_for_good(letter, self.outlets.dead_letters.clone(), self.stop.clone()));
         }
     }
 
@@ -193,6 +192,19 @@ async fn bury(letters: Vec<(Publication, Acker)>, to: Publisher, stop: Cancellat
             return false;
         }
     }
+}
+
+/// Publishes a dead letter of what is in no queue any more, until the broker has taken it.
+async fn bury_for_good(letter: Publication, to: Publisher, stop: CancellationToken) {
+    loop {
+        match to.publish(vec![letter.clone()]).await {
+            Ok(refused) if refused.positions.is_empty() => return,
+            Ok(_) if stop.is_cancelled() => break,
+            Ok(_) => _ = stop.run_until_cancelled(tokio::time::sleep(REFUSED_PAUSE)).await,
+            Err(_) => break,
+        }
+    }
+    warn!("a dead letter is lost: it could not be published");
 }
 
 /// Publishes dead letters of which one is not allowed. That one goes back to the queue: RabbitMQ sends it to the dead letters

@@ -71,8 +71,13 @@ impl Relay {
         let nothing = Published::nothing_of(&next);
         let publishing = tokio::time::timeout(self.database.idle_max(), self.publish_waiting(next));
         let published = publishing.await.unwrap_or(Ok(nothing))?;
-        *late = if published.is_late { *late + 1 } else { 0 };
-        if (1..LATE_MAX).contains(late) {
+        match published.is_late {
+            // Where the connection is gone the queues may be well.
+            true if self.can_publish() => *late += 1,
+            true => {}
+            false => *late = 0,
+        }
+        if published.is_late && *late < LATE_MAX {
             warn!(
                 "RabbitMQ does not confirm in time: events that are published in order are published again"
             );
