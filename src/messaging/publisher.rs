@@ -211,10 +211,7 @@ impl PublisherTask {
 
     /// Waits for something to publish, where that is rare; says whether there will be any.
     async fn has_work(&mut self) -> bool {
-        if !self.kind.is_rare() || !self.in_hand.is_empty() {
-            return true;
-        }
-        while self.in_hand.is_empty() {
+        while self.kind.is_rare() && self.in_hand.is_empty() {
             let Some(job) = self.jobs.recv().await else { return false };
             self.in_hand.take(job);
         }
@@ -231,12 +228,14 @@ impl PublisherTask {
         let mut confirming = FuturesUnordered::new();
         loop {
             while let Some((number, publications)) = self.in_hand.next_to_publish(&patience) {
+                let count = publications.len();
                 match patience.with(publish_all(&channel, publications)).await {
                     Some(confirms) => {
                         let (confirms, patience) = (confirms?, &patience);
                         confirming.push(async move { (number, confirmed(confirms, patience).await) });
                     }
-                    None if self.kind.with_confirms() => self.in_hand.none_taken(number),
+                    // Whoever it is of tries again later.
+                    None if self.kind.with_confirms() => self.in_hand.done(number, Ok(Refused::all(count))),
                     None => {}
                 }
             }
@@ -303,12 +302,6 @@ impl InHand {
         let (number, job) = self.jobs.get(self.published)?;
         self.published += 1;
         Some((*number, &job.publications))
-    }
-
-    /// Nobody takes a published job: whoever it is of tries again later.
-    fn none_taken(&mut self, number: u64) {
-        let count = self.jobs.iter().find(|job| job.0 == number).map_or(0, |(_, job)| job.publications.len());
-        self.done(number, Ok(Refused::all(count)));
     }
 
     fn done(&mut self, number: u64, result: Result<Refused, Unpublished>) {

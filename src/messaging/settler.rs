@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 /// Pause before a message goes back to the queue that could not be handled.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Pause before dead letters are published again that were refused. Each publication of them holds up events for a moment.
+/// Pause before dead letters are published again that were refused.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 
 /// Longest wait, where the service goes on, for what is settled later.
@@ -169,7 +169,11 @@ async fn bury(letters: Vec<(Publication, Acker)>, to: Publisher, stop: Cancellat
             Ok(refused) => refused.positions,
             Err(error @ Unpublished::NotAllowed(_)) => {
                 warn!(%error, messages = letters.len(), "a message cannot be sent to the dead-letter queue");
-                return bury_each(letters.into_iter().zip(ackers), to, stop).await;
+                // RabbitMQ sends it to the dead letters itself once it has been delivered too often, whatever its size.
+                return match &ackers[..] {
+                    [acker] => give_back(acker.clone()).await,
+                    _ => bury_each(letters.into_iter().zip(ackers), to, stop).await,
+                };
             }
             Err(error) => {
                 warn!(%error, "messages for the dead-letter queue stay where they are");
@@ -207,21 +211,15 @@ async fn bury_for_good(letter: Publication, to: Publisher, stop: CancellationTok
     warn!("a dead letter is lost: it could not be published");
 }
 
-/// Publishes dead letters of which one is not allowed. That one goes back to the queue: RabbitMQ sends it to the dead letters
-/// itself once it has been delivered too often, whatever its size.
+/// Publishes dead letters of which one is not allowed, one after the other.
 async fn bury_each(
-    letters: impl ExactSizeIterator<Item = (Publication, Acker)>,
+    letters: impl Iterator<Item = (Publication, Acker)>,
     to: Publisher,
     stop: CancellationToken,
 ) -> bool {
-    let is_alone = letters.len() == 1;
     let mut are_settled = true;
-    for (letter, acker) in letters {
-        are_settled &= if is_alone {
-            give_back(acker).await
-        } else {
-            Box::pin(bury(vec![(letter, acker)], to.clone(), stop.clone())).await
-        };
+    for letter in letters {
+        are_settled &= Box::pin(bury(vec![letter], to.clone(), stop.clone())).await;
     }
     are_settled
 }

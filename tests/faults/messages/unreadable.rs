@@ -67,10 +67,9 @@ async fn a_query_that_cannot_even_be_parsed_is_taken_out_and_its_neighbours_are_
     let mut wire = Wire::open(&harness.site().servers.amqp_url).await;
     let body = Message::stock_level(product).body;
     let no_id = [short(b"\xff\xfe"), short("GetStockLevel")].concat();
-    let asked = |harness: &crate::support::Harness| {
-        Message::stock_level(product).with_reply_to(&harness.client.replies.queue)
-    };
-    let asked: Vec<Message> = (0..CARTS).map(|_| asked(&harness)).collect();
+    let replies = &harness.client.replies.queue;
+    let asked: Vec<Message> =
+        (0..CARTS).map(|_| Message::stock_level(product).with_reply_to(replies)).collect();
     harness.services()[0].pause();
     harness.client.send_all(&asked[..CARTS / 2]).await;
     wire.publish_raw(&queries, MESSAGE_ID | TYPE, &no_id, &body).await;

@@ -8,7 +8,6 @@ use super::Scene;
 use super::broker::{broker, took};
 use crate::kit::Vitals;
 use crate::support::load::carts_for;
-use crate::support::sender::Sender;
 use crate::support::service::Service;
 use crate::support::{Message, eventually};
 
@@ -37,7 +36,7 @@ async fn what_a_memory_or_disk_alarm_holds_up_goes_on_after_it() {
     for [set, reset] in ALARMS {
         scene.service.pause();
         let more = carts_for(scene.product, BACKLOG);
-        Sender::new(&scene.site.servers.amqp_url, &scene.site.names).send(&more).await;
+        scene.send(&more).await;
         carts.extend(more);
         scene.broker.rabbitmqctl(set).await;
         scene.service.resume();
@@ -46,7 +45,7 @@ async fn what_a_memory_or_disk_alarm_holds_up_goes_on_after_it() {
         scene.broker.rabbitmqctl(reset).await;
         let over = Instant::now();
         scene.service.ready().await;
-        eventually("all is decided", async || scene.decided().await == carts.len()).await;
+        scene.until_decided(carts.len()).await;
         took(over.elapsed());
     }
     scene.finish(&carts).await;
@@ -83,15 +82,14 @@ async fn an_alarm_longer_than_a_deadline_of_the_database_makes_nothing_happen_tw
     let settings =
         [("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "3000"), ("INVENTORY__BATCH__COMMANDS", "1")];
     let mut scene = Scene::open(broker().await, &settings).await;
-    let mut sender = Sender::new(&scene.site.servers.amqp_url, &scene.site.names);
     let hold = Uuid::new_v4().to_string();
     let reserve = Message::reserve(Uuid::new_v4(), &[(scene.product, 2 * PARTS.unsigned_abs())]);
-    sender.send(&[reserve.with("reservationId", hold.as_str())]).await;
-    eventually("the hold is there", async || scene.decided().await == 1).await;
+    scene.send(&[reserve.with("reservationId", hold.as_str())]).await;
+    scene.until_decided(1).await;
 
     scene.service.pause();
     let part = Message::consume(&hold).of(&[(scene.product, 1)]).without_id();
-    sender.send(&vec![part; PARTS.try_into().unwrap()]).await;
+    scene.send(&vec![part; PARTS.try_into().unwrap()]).await;
     let [[set, reset], _] = ALARMS;
     scene.broker.rabbitmqctl(set).await;
     scene.service.resume();
@@ -117,8 +115,8 @@ async fn holds_lapse_while_their_events_cannot_leave() {
     let scene = Scene::open(broker().await, &[("INVENTORY__BATCH__LINES", "1")]).await;
     let carts: Vec<Message> =
         carts_for(scene.product, LAPSING).into_iter().map(|cart| cart.with("holdSeconds", 3)).collect();
-    Sender::new(&scene.site.servers.amqp_url, &scene.site.names).send(&carts).await;
-    eventually("all are held", async || scene.decided().await == LAPSING).await;
+    scene.send(&carts).await;
+    scene.until_decided(LAPSING).await;
     let [[set, reset], _] = ALARMS;
     scene.broker.rabbitmqctl(set).await;
     let held = "SELECT count(*) FROM reservation WHERE state = 'HELD'";
@@ -126,8 +124,5 @@ async fn holds_lapse_while_their_events_cannot_leave() {
 
     scene.broker.rabbitmqctl(reset).await;
     scene.service.ready().await;
-    eventually("all of it is told", async || {
-        scene.site.database.number("SELECT count(*) FROM outbox").await == 0
-    })
-    .await;
+    scene.until_all_is_told().await;
 }

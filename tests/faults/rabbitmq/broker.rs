@@ -12,10 +12,14 @@ use crate::support::client::{Client, declare_durable_events};
 use crate::support::deployment::Deployment;
 use crate::support::load::{Load, assert_one_outcome_each};
 use crate::support::names::Names;
+use crate::support::sender::Sender;
 use crate::support::servers::{PrivateServers, Server, Servers};
 use crate::support::service::Service;
 use crate::support::site::Site;
 use crate::support::{Harness, Message, eventually};
+
+/// Evaluated by RabbitMQ it closes all channels.
+pub const KILL_CHANNELS: &str = "[exit(Channel, kill) || Channel <- rabbit_channel:list_local()].";
 
 /// Units on hand: more than anybody asks for.
 const ON_HAND: usize = 10_000;
@@ -111,7 +115,7 @@ pub struct Scene<T: 'static = PrivateServers> {
 }
 
 impl Scene {
-    /// On the one RabbitMQ.
+    /// On one RabbitMQ.
     pub async fn open(broker: Turn<PrivateServers>, settings: &[(&str, &str)]) -> Self {
         let servers = broker.with_shared_other(Server::RabbitMq);
         Self::on(servers, broker, settings).await
@@ -134,6 +138,24 @@ impl<T> Scene<T> {
     /// Light load.
     pub fn load(&self, carts: usize) -> Load {
         Load::start(&self.site, self.product, carts)
+    }
+
+    /// Sends messages, each until the broker has confirmed it.
+    pub async fn send(&self, messages: &[Message]) {
+        Sender::new(&self.site.servers.amqp_url, &self.site.names).send(messages).await;
+    }
+
+    /// Waits until so many commands are decided.
+    pub async fn until_decided(&self, commands: usize) {
+        eventually("all is decided", async || self.decided().await == commands).await;
+    }
+
+    /// Waits until nothing is left in the outbox.
+    pub async fn until_all_is_told(&self) {
+        eventually("all of it is told", async || {
+            self.site.database.number("SELECT count(*) FROM outbox").await == 0
+        })
+        .await;
     }
 
     /// How many commands are decided by now.

@@ -1,20 +1,16 @@
 //! RabbitMQ closes a connection or a channel by force.
 
 use super::Scene;
-use super::broker::broker;
+use super::broker::{KILL_CHANNELS, broker};
 use crate::support::client::connect;
 use crate::support::eventually;
 use crate::support::load::carts_for;
-use crate::support::sender::Sender;
 
 #[tokio::test]
 async fn connections_and_channels_that_are_closed_by_force_are_made_again() {
     let scene = Scene::open(broker().await, &[]).await;
     let mut load = scene.load(500);
-    for (confirmed, command) in [
-        (50, ["close_all_connections", "a test"]),
-        (250, ["eval", "[exit(Channel, kill) || Channel <- rabbit_channel:list_local()]."]),
-    ] {
+    for (confirmed, command) in [(50, ["close_all_connections", "a test"]), (250, ["eval", KILL_CHANNELS])] {
         load.confirmed(confirmed).await;
         let before = scene.service.log().matches("consuming failed").count();
         scene.broker.rabbitmqctl(&command).await;
@@ -43,7 +39,7 @@ async fn a_channel_that_is_closed_for_want_of_acknowledgements_is_opened_again()
 
     let lock = scene.site.database.lock_stock(scene.product).await;
     let carts = carts_for(scene.product, 20);
-    Sender::new(&scene.site.servers.amqp_url, &scene.site.names).send(&carts).await;
+    scene.send(&carts).await;
     scene.site.database.until_somebody_waits_for_a_lock().await;
     let (_connection, channel) = connect(&scene.site.servers.amqp_url).await;
     let commands = scene.site.names.commands.as_str();

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use lapin::Channel;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::AMQPValue;
 use uuid::Uuid;
 
-use super::{bind, delete_queue};
+use super::{declare, delete_queue};
 use crate::data::leave_backlog;
 use crate::support::load::{Load, assert_one_outcome_each, carts_for};
 use crate::support::{Harness, Message, Received, Setup, eventually};
@@ -16,12 +15,11 @@ const OUTCOMES: &str = "inventory.reserved";
 
 /// A queue that takes so many messages, for what an exchange routes by this key.
 async fn bounded(channel: &Channel, queue: &str, length: i32, exchange: &str, key: &str) {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-max-length".into(), AMQPValue::LongInt(length));
-    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
-    let options = QueueDeclareOptions { durable: true, ..Default::default() };
-    channel.queue_declare(queue.into(), options, arguments).await.unwrap();
-    assert!(bind(channel, queue, exchange, key).await);
+    let limit = [
+        ("x-max-length", AMQPValue::LongInt(length)),
+        ("x-overflow", AMQPValue::LongString("reject-publish".into())),
+    ];
+    declare(channel, queue, &limit, exchange, key).await;
 }
 
 /// A subscriber to events with this key that takes one at a time.

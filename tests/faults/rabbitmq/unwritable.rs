@@ -3,15 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use lapin::options::QueueDeclareOptions;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::AMQPValue;
 use uuid::Uuid;
 
-use super::broker::{broker, took};
-use super::{Scene, bind, delete_queue};
+use super::broker::{KILL_CHANNELS, broker, took};
+use super::{Scene, declare, delete_queue};
 use crate::support::client::{Client, connect};
 use crate::support::load::carts_for;
-use crate::support::sender::Sender;
 use crate::support::{Message, eventually};
 
 /// Longest that RabbitMQ may take to confirm.
@@ -28,21 +26,10 @@ impl Scene {
     async fn subscriber_without_leader(&self, key: &str) -> String {
         let queue = format!("it-{}", Uuid::new_v4());
         let (_connection, channel) = connect(&self.site.servers.amqp_url).await;
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        let options = QueueDeclareOptions { durable: true, ..Default::default() };
-        channel.queue_declare(queue.as_str().into(), options, arguments).await.unwrap();
-        assert!(bind(&channel, &queue, &self.site.names.events, key).await);
+        let quorum = [("x-queue-type", AMQPValue::LongString("quorum".into()))];
+        declare(&channel, &queue, &quorum, &self.site.names.events, key).await;
         self.leader(&queue, "suspend").await;
         queue
-    }
-
-    async fn send(&self, messages: &[Message]) {
-        Sender::new(&self.site.servers.amqp_url, &self.site.names).send(messages).await;
-    }
-
-    async fn until_decided(&self, commands: usize) {
-        eventually("all is decided", async || self.decided().await == commands).await;
     }
 }
 
@@ -81,10 +68,7 @@ async fn a_subscriber_to_stock_events_that_cannot_be_written_to_holds_up_nobody_
 
     scene.leader(&queue, "resume").await;
     delete_queue(&client.channel, &queue).await;
-    eventually("nothing is left in the outbox", async || {
-        scene.site.database.number("SELECT count(*) FROM outbox").await == 0
-    })
-    .await;
+    scene.until_all_is_told().await;
 }
 
 #[tokio::test]
@@ -102,8 +86,7 @@ async fn dead_letters_that_cannot_be_written_hold_up_nobody() {
 
     // Not even where the channel of the commands has to be made again meanwhile.
     let began = Instant::now();
-    let kill = "[exit(Channel, kill) || Channel <- rabbit_channel:list_local()].";
-    scene.broker.rabbitmqctl(&["eval", kill]).await;
+    scene.broker.rabbitmqctl(&["eval", KILL_CHANNELS]).await;
     let more = carts_for(scene.product, 100);
     scene.send(&more).await;
     carts.extend(more);
