@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// So many queries in the time of a batch of commands, and commands make room: about a thousand a second.
 const QUERIES_MIN: usize = 16;
 
-/// Queries that were answered since the last batch of commands.
+/// Queries that were answered of late.
 #[derive(Debug, Clone, Default)]
 pub struct Pressure(Arc<AtomicUsize>);
 
@@ -17,10 +17,13 @@ impl Pressure {
         self.0.fetch_add(queries, Ordering::Relaxed);
     }
 
-    /// Whether they were many; it begins anew.
+    /// Whether they are many. Asked at each batch, it halves what it knows of those before: queries come in lumps, and one large
+    /// batch between two of them is what all of the next wait behind.
     #[must_use]
-    pub fn was_high(&self) -> bool {
-        self.0.swap(0, Ordering::Relaxed) >= QUERIES_MIN
+    pub fn is_high(&self) -> bool {
+        let recent = self.0.load(Ordering::Relaxed);
+        self.0.fetch_sub(recent.div_ceil(2), Ordering::Relaxed);
+        recent >= 2 * QUERIES_MIN
     }
 }
 
@@ -29,13 +32,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_queries_count_once() {
+    fn a_few_queries_at_each_batch_are_not_many() {
         let pressure = Pressure::default();
-        pressure.add(QUERIES_MIN - 1);
-        assert!(!pressure.was_high(), "a few less are not many");
-        pressure.clone().add(QUERIES_MIN - 1);
-        pressure.add(1);
-        assert!(pressure.was_high());
-        assert!(!pressure.was_high(), "they made room once");
+        for _ in 0..100 {
+            pressure.add(QUERIES_MIN - 1);
+            assert!(!pressure.is_high());
+        }
+    }
+
+    #[test]
+    fn many_queries_count_though_they_come_in_lumps() {
+        let pressure = Pressure::default();
+        for _ in 0..100 {
+            pressure.clone().add(4 * QUERIES_MIN);
+            assert!(pressure.is_high());
+            assert!(pressure.is_high(), "a batch without any between two lumps is none of theirs");
+        }
+    }
+
+    #[test]
+    fn queries_are_soon_forgotten() {
+        let pressure = Pressure::default();
+        pressure.add(1000);
+        let batches = (0..100).take_while(|_| pressure.is_high()).count();
+        assert_eq!(batches, 5, "1000, 500, 250, 125, 62");
     }
 }

@@ -287,7 +287,7 @@ async fn read(
 impl Work for crate::batch::Handler {
     fn pace(&self) -> Pace {
         let at_once = self.batch.commands;
-        if self.pressure.was_high() && self.batch.beside_queries_ms > 0 {
+        if self.pressure.is_high() && self.batch.beside_queries_ms > 0 {
             let interval = Duration::from_millis(self.batch.beside_queries_ms);
             Pace { at_once: at_once.min(AT_ONCE_BESIDE_QUERIES), interval }
         } else {

@@ -45,7 +45,7 @@ async fn commands_pile_up_while_postgresql_is_away() {
     until_tried_again(&mut harness, size(6, 75)).await;
     until_missing(&harness.services()[0], "PostgreSQL").await;
     assert_eq!(harness.site().database.number("SELECT count(*) FROM command_outcome").await, 0);
-    let prefetched = 256;
+    let prefetched = 512;
     let waiting = harness.client.depth(&harness.site().names.commands).await;
     assert!(waiting as usize >= count - prefetched, "{waiting} of {count} commands are left");
     assert_small(&harness.services()[0]);
