@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::broker::{Scene, Shared, took};
 use crate::support::eventually;
 use crate::support::scale::size;
-use crate::support::servers::{PrivateServers, Server, until_queues_are_remembered};
+use crate::support::servers::{PrivateServers, Server};
 
 /// Nodes that do not answer are noticed soon.
 const SETTINGS: [(&str, &str); 2] =
@@ -35,10 +35,13 @@ impl Cluster {
         tokio::join!(b.start_joined(&self.first), c.start_joined(&self.first));
     }
 
+    fn nodes(&self) -> [&PrivateServers; 3] {
+        [&self.first, &self.others[0], &self.others[1]]
+    }
+
     /// One URL for all of them, as the service has it.
     fn url(&self) -> String {
-        let nodes = [&self.first, &self.others[0], &self.others[1]];
-        let urls = nodes.map(|node| node.url("AMQP_URL"));
+        let urls = self.nodes().map(|node| node.url("AMQP_URL"));
         let (login, _) = urls[0].rsplit_once('@').unwrap();
         let host = |url: &String| url.rsplit_once('@').unwrap().1.trim_end_matches("/%2f").to_owned();
         format!("{login}@{}/%2f", urls.each_ref().map(host).join(","))
@@ -55,7 +58,9 @@ async fn scene() -> Option<Scene<Cluster>> {
     cluster.start().await;
     let (url, servers) = (cluster.url(), cluster.others[0].with_shared_other(Server::RabbitMq));
     let scene = Scene::on(servers, cluster, &[&SETTINGS[..], &[("AMQP_URL", url.as_str())]].concat()).await;
-    until_queues_are_remembered().await;
+    for node in scene.broker.nodes() {
+        node.remember_queues().await;
+    }
     Some(scene)
 }
 

@@ -3,11 +3,11 @@
 use super::Scene;
 use super::broker::broker;
 use crate::support::eventually;
-use crate::support::servers::{Server, until_queues_are_remembered};
+use crate::support::servers::Server;
 
 async fn go_and_come_back(is_clean: bool) {
     let scene = Scene::open(broker().await, &[]).await;
-    until_queues_are_remembered().await;
+    scene.broker.remember_queues().await;
     let mut load = scene.load(200);
     load.confirmed(50).await;
     let servers = &scene.broker;

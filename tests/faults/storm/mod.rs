@@ -27,7 +27,6 @@ use crate::support::client::{Client, declare_durable};
 use crate::support::dice::{self, Dice, SEED};
 use crate::support::history::History;
 use crate::support::sender::Sender;
-use crate::support::servers::until_queues_are_remembered;
 
 /// Longest recovery before a storm calls it a violation.
 const RECOVERY_MAX: Duration = Duration::from_secs(30);
@@ -82,7 +81,7 @@ impl Storm {
         let (url, names) = (&fleet.site.servers.amqp_url, &fleet.site.names);
         declare_durable(url, names, EVENTS, &["inventory.#", "stock.#"]).await;
         declare_durable(url, names, REPLIES, &[]).await;
-        until_queues_are_remembered().await;
+        fleet.servers.remember_queues().await;
         fleet.site.count(&on_hand).await;
         let report = Report { seed: plan.seed, replicas: plan.replicas, ..Report::default() };
         let prober = Sender::new(url, names);

@@ -131,6 +131,14 @@ impl PrivateServers {
         run_ok(command).await
     }
 
+    /// Has RabbitMQ write down which queues it has, so that a kill leaves it none the wiser. By itself it does so up to some
+    /// seconds after they were declared; killed before, it has forgotten them, or finds no leader for them ever again
+    /// (<https://github.com/rabbitmq/rabbitmq-server/issues/10070>).
+    pub async fn remember_queues(&self) {
+        let write = "lists:foreach(fun dets:sync/1, dets:all()), mnesia:sync_log().";
+        assert_eq!(self.rabbitmqctl(&["eval", write]).await.trim(), "ok");
+    }
+
     async fn run(&self, action: &str, server: Server) {
         let mut command = Self::script(action);
         command.arg(&self.folder).arg(server.name());
@@ -171,10 +179,4 @@ impl Drop for PrivateServers {
             eprintln!("{}", String::from_utf8_lossy(&output.stderr));
         }
     }
-}
-
-/// RabbitMQ writes down which quorum queues it has only half a second after they were declared; killed before, it finds
-/// no leader for them ever again (<https://github.com/rabbitmq/rabbitmq-server/issues/10070>). Nothing tells when it has.
-pub async fn until_queues_are_remembered() {
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
 }
