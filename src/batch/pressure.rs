@@ -17,8 +17,8 @@ impl Pressure {
         self.0.fetch_add(queries, Ordering::Relaxed);
     }
 
-    /// Whether they are many. Asked at each batch, it halves what it knows of those before: queries come in lumps, and one large
-    /// batch between two of them is what all of the next wait behind.
+    /// Whether they are many. To be asked once a batch: it halves what is known of those before, because queries come in lumps,
+    /// and one large batch between two of them is what all of the next wait behind.
     #[must_use]
     pub fn is_high(&self) -> bool {
         let recent = self.0.load(Ordering::Relaxed);

@@ -131,8 +131,8 @@ impl PrivateServers {
         run_ok(command).await
     }
 
-    /// Has RabbitMQ write down which queues it has, so that a kill leaves it none the wiser. By itself it does so up to some
-    /// seconds after they were declared; killed before, it has forgotten them, or finds no leader for them ever again
+    /// Has RabbitMQ write down which queues it has, so that it knows them after a kill. By itself it does so only some time
+    /// after they were declared; killed before, it has forgotten them, or finds no leader for them ever again
     /// (<https://github.com/rabbitmq/rabbitmq-server/issues/10070>).
     pub async fn remember_queues(&self) {
         let write = "lists:foreach(fun dets:sync/1, dets:all()), mnesia:sync_log().";
