@@ -1,5 +1,6 @@
 //! One transaction for a batch: the outcomes, the stock and the promise of the events, or nothing at all.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -63,9 +64,11 @@ impl Bookkeeper {
     /// Decides and commits. After an error nothing has happened, or, where the answer to COMMIT was lost, all of
     /// it has: a repetition finds the outcomes then.
     pub(super) async fn decide(&self, batch: &[&Accepted]) -> Result<Vec<Answered>, StorageError> {
+        let batch: Vec<Cow<'_, Accepted>> = batch.iter().map(|accepted| accepted.for_a_try()).collect();
+        let batch: Vec<&Accepted> = batch.iter().map(Cow::as_ref).collect();
         let mut lapsed = Vec::new();
         loop {
-            let tried = self.database.in_time(self.try_decide(batch, &lapsed)).await;
+            let tried = self.database.in_time(self.try_decide(&batch, &lapsed)).await;
             // Another server may be the database by now, and may know less.
             if tried.as_ref().is_err_and(StorageError::is_away) {
                 self.searched.forget();

@@ -1,5 +1,6 @@
 //! From messages to requests, before any lock is taken.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -14,6 +15,15 @@ pub(super) struct Accepted {
     pub(super) request: Request,
     pub(super) reply_to: Option<String>,
     pub(super) causation: Arc<Causation>,
+}
+
+impl Accepted {
+    /// As it is to be decided now. Where nothing tells a repetition, what was tried before may be done, and its event
+    /// may be on its way: what is done now is another fact, with identifiers of its own.
+    pub(super) fn for_a_try(&self) -> Cow<'_, Self> {
+        let Request { command, key: None, .. } = &self.request else { return Cow::Borrowed(self) };
+        Cow::Owned(Self { request: request(command.clone(), None), ..self.clone() })
+    }
 }
 
 /// A message that was not.
@@ -43,16 +53,15 @@ pub(super) fn take_in(
             if let Command::Reserve(reserve) = &mut command {
                 reserve.hold_seconds = reserve.hold_seconds.or(default_hold_seconds);
             }
-            let request = Request {
-                key: key_of(message, &command),
-                command,
-                fresh_reservation: ReservationId(Uuid::now_v7()),
-                answer_id: Uuid::now_v7(),
-            };
-            Ok(Accepted { request, reply_to, causation })
+            let key = key_of(message, &command);
+            Ok(Accepted { request: request(command, key), reply_to, causation })
         }
         Err(problem) => Err(rejected(problem, reply_to)),
     }
+}
+
+fn request(command: Command, key: Option<IdempotencyKey>) -> Request {
+    Request { command, key, fresh_reservation: ReservationId(Uuid::now_v7()), answer_id: Uuid::now_v7() }
 }
 
 fn key_of(message: &Message, command: &Command) -> Option<IdempotencyKey> {

@@ -62,6 +62,7 @@ impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::Storage(error) => error.into(),
+            ChangeError::Unanswered { .. } => Self::System(error.to_string()),
             refused => Self::No(refused.to_string()),
         }
     }

@@ -47,6 +47,17 @@ pub enum ChangeError {
         /// Units that would be on hand.
         on_hand: i64,
     },
+    /// The answer to COMMIT was lost: it is done, or it is not.
+    #[error(
+        "{error}. Perhaps it is done all the same: look at `inventory ledger {}` before you try again",
+        product.0
+    )]
+    Unanswered {
+        /// Whose stock it was about.
+        product: ProductId,
+        /// What went wrong.
+        error: StorageError,
+    },
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -99,7 +110,10 @@ async fn try_apply(
     write_fact(transaction.connection()?, product, change, on_hand - on_hand_before, on_hand, changed_by)
         .await?;
     stock_event::promise(transaction.connection()?, &[product.0]).await?;
-    transaction.commit().await?;
+    transaction.commit().await.map_err(|error| match error {
+        error if error.is_away() => ChangeError::Unanswered { product, error },
+        error => error.into(),
+    })?;
     Ok(level)
 }
 
