@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Bookkeeper;
 use super::bookkeeper::{LAPSED_AT_ONCE, LAPSED_LINES, products, reservations_and_carts};
-use crate::domain::{Command, Request, Reservation, State};
+use crate::domain::{Command, Item, Items, Lines, Request, Reservation, State};
 use crate::storage::{StorageError, lapsing, reservation, stock};
 
 /// Rows that somebody else has locked.
@@ -87,8 +87,9 @@ pub(super) struct Survey {
     pub(super) obstacles: Obstacles,
     holds: BTreeMap<Uuid, Reservation>,
     live_holds: BTreeMap<Uuid, Uuid>,
-    /// Products of lapsed holds that cannot be given back now: a reserve that falls short needs them.
-    lapsed: BTreeSet<Uuid>,
+    /// Products of lapsed holds that cannot be given back now, which is what a command needs that falls short: what there is
+    /// of them without.
+    room: BTreeMap<Uuid, u64>,
 }
 
 impl Survey {
@@ -97,18 +98,45 @@ impl Survey {
         self.live_holds.iter().map(|(cart, hold)| (*cart, *hold))
     }
 
-    /// Whether a command would have to wait.
-    pub(super) fn hinders(&self, request: &Request) -> bool {
+    /// Whether a command would have to wait. Asked of each in turn: what one takes is not there for the next.
+    pub(super) fn hinders(&mut self, request: &Request) -> bool {
         let (ids, carts) = reservations_and_carts(&[request], &[]);
         let live = carts.iter().filter_map(|cart| self.live_holds.get(cart).copied());
         let ids: Vec<Uuid> = ids.into_iter().chain(live).collect();
         let holds: Vec<Reservation> = ids.iter().filter_map(|id| self.holds.get(id).cloned()).collect();
         let needed = products(&[request], &holds);
-        let asks_for_lapsed = matches!(request.command, Command::Reserve(_) | Command::Consume(_))
-            && needed.iter().any(|product| self.lapsed.contains(product));
         ids.iter().any(|id| self.obstacles.reservations.contains(id))
             || needed.iter().any(|product| self.obstacles.products.contains(product))
-            || asks_for_lapsed
+            || !self.has_room_for(&request.command)
+    }
+
+    fn has_room_for(&mut self, command: &Command) -> bool {
+        let (items, own) = match command {
+            Command::Reserve(reserve) => {
+                let own = self.live_holds.get(&reserve.cart.0).and_then(|id| self.lines(*id));
+                (Some(reserve.items.clone()), own.map(Lines::open).unwrap_or_default())
+            }
+            Command::Consume(consume) => {
+                let lapsed = self.holds.get(&consume.reservation.0).filter(|hold| hold.state.is_lapsed());
+                let open = lapsed.and_then(|hold| self.lines(hold.id.0)).map(Lines::open);
+                (open.map(|open| consume.items.clone().unwrap_or(open)), Items::default())
+            }
+            Command::Release(_) | Command::Extend(_) => (None, Items::default()),
+        };
+        let own: BTreeMap<Uuid, u64> = own.iter().map(|item| (item.product.0, item.quantity)).collect();
+        let mut left = self.room.clone();
+        for Item { product, quantity } in items.iter().flat_map(Items::iter) {
+            let more = quantity.saturating_sub(own.get(&product.0).copied().unwrap_or(0));
+            let Some(room) = left.get_mut(&product.0) else { continue };
+            let Some(rest) = room.checked_sub(more) else { return false };
+            *room = rest;
+        }
+        self.room = left;
+        true
+    }
+
+    fn lines(&self, id: Uuid) -> Option<&Lines> {
+        Some(&self.holds.get(&id)?.hold.as_ref()?.lines)
     }
 
     fn add(&mut self, reservation: Reservation, now: DateTime<Utc>) {
@@ -120,7 +148,7 @@ impl Survey {
             let is_locked = self.obstacles.reservations.contains(&id)
                 || products.iter().any(|product| self.obstacles.products.contains(product));
             if is_lapsed && is_locked {
-                self.lapsed.extend(products);
+                self.room.extend(products.into_iter().map(|product| (product, 0)));
             }
         }
         self.holds.insert(id, reservation);
@@ -179,10 +207,7 @@ impl Bookkeeper {
             Some(before) => before.products.iter().copied().collect(),
             None => products(requests, &holds),
         };
-        let busy = stock::busy(connection, &wanted).await?;
-        // Whoever waits for what was free goes on.
-        transaction.rollback().await?;
-
+        let busy = stock::busy(&mut *connection, &wanted).await?;
         let free: BTreeSet<Uuid> = free.iter().map(|hold| hold.id.0).collect();
         let locked =
             holds.iter().map(|hold| hold.id.0).filter(|id| suspects.contains(id) && !free.contains(id));
@@ -191,6 +216,12 @@ impl Bookkeeper {
         for hold in holds {
             survey.add(hold, now);
         }
+        let lapsed: Vec<Uuid> = survey.room.keys().copied().collect();
+        for (product, level) in stock::read(connection, &lapsed).await? {
+            survey.room.insert(product.0, level.available());
+        }
+        // Whoever waits for what was free goes on.
+        transaction.rollback().await?;
         Ok(survey)
     }
 }

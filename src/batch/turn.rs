@@ -69,7 +69,8 @@ impl<'a> Turn<'a> {
         let known = self.handler.obstacles.get();
         // Otherwise whoever tries finds out.
         let all: Part = (0..self.commands.len()).collect();
-        let Ok(survey) = self.handler.bookkeeper.survey(&self.requests_of(&all), Some(&known)).await else {
+        let Ok(mut survey) = self.handler.bookkeeper.survey(&self.requests_of(&all), Some(&known)).await
+        else {
             return self.pass_over_resting();
         };
         if survey.obstacles.is_empty() && !before.is_empty() {
@@ -80,7 +81,7 @@ impl<'a> Turn<'a> {
         let parts = std::mem::take(&mut self.parts);
         // The first in line first.
         for part in parts.into_iter().rev() {
-            let free = self.part_without_hindered(part, &survey);
+            let free = self.part_without_hindered(part, &mut survey);
             self.parts.insert(0, free);
         }
         self.pass_over_resting();
@@ -132,10 +133,10 @@ impl<'a> Turn<'a> {
     /// Something took too long: those who need what somebody else has locked wait, and the others are tried again.
     async fn step_around(&mut self, part: Part, error: &StorageError) {
         match self.handler.bookkeeper.survey(&self.requests_of(&part), None).await {
-            Ok(survey) => {
+            Ok(mut survey) => {
                 self.line.learn(&survey);
                 let commands = part.len();
-                let free = self.part_without_hindered(part.clone(), &survey);
+                let free = self.part_without_hindered(part.clone(), &mut survey);
                 if free.len() == commands {
                     return self.split(part, error);
                 }
@@ -184,12 +185,12 @@ impl<'a> Turn<'a> {
         self.parts.extend([second, part]);
     }
 
-    fn part_without_hindered(&mut self, part: Part, survey: &Survey) -> Part {
+    fn part_without_hindered(&mut self, part: Part, survey: &mut Survey) -> Part {
         self.part_without(part, |request| survey.hinders(request))
     }
 
     /// Lets those wait who have to, and those who must not overtake them; gives the others.
-    fn part_without(&mut self, mut part: Part, must_wait: impl Fn(&Request) -> bool) -> Part {
+    fn part_without(&mut self, mut part: Part, mut must_wait: impl FnMut(&Request) -> bool) -> Part {
         part.retain(|position| {
             let request = &self.commands[*position].request;
             let waits = self.line.holds_back(request, *position) || must_wait(request);

@@ -207,6 +207,43 @@ async fn a_locked_hold_that_has_lapsed_costs_no_customer_its_stock() {
     harness.finish().await;
 }
 
+/// Holds of several products lapse all the time; one locked product must not spread over all that were ever bought with it.
+#[tokio::test]
+async fn a_lapsed_hold_of_a_locked_product_holds_up_only_who_falls_short_of_the_others() {
+    let mut harness = start().await;
+    let [locked, plenty] = harness.products([10, 100]).await;
+    let of_both = |plenty_units| Message::reserve(Uuid::new_v4(), &[(locked, 1), (plenty, plenty_units)]);
+    let held = cart(plenty);
+    let held = harness.outcome_of(&held).await.reservation();
+    harness.outcome_of(&of_both(40).with("holdSeconds", 1)).await.reservation();
+    let lock = harness.site().database.lock_stock(locked).await;
+    let wants_locked = cart(locked);
+    harness.client.send(&wants_locked).await;
+    until_waiting(&mut harness, 1).await;
+    let over = "SELECT count(*) FROM reservation WHERE expires_at < clock_timestamp() AND state = 'HELD'";
+    eventually("the hold is over", async || harness.site().database.number(over).await == 1).await;
+
+    // 59 of the other are left without it.
+    let learned = harness.services()[0].metric(LEARNED).await;
+    let reserved = carts(19, plenty);
+    let wants_lapsed = Message::reserve(Uuid::new_v4(), &[(plenty, 50)]);
+    harness.client.send_all(&reserved).await;
+    assert_all_reserved(&mut harness, &reserved).await;
+    harness.client.send(&wants_lapsed).await;
+    until_waiting(&mut harness, 2).await;
+    let consume = Message::consume(&held);
+    harness.client.send(&consume).await;
+    assert_eq!(harness.next_movement_of(&consume).await.items(), [(plenty.to_string(), 1)]);
+    harness.outcome_of(&cart(plenty)).await.reservation();
+    assert_eq!(harness.services()[0].metric(LEARNED).await, learned, "nobody had to find out");
+
+    lock.close().await.unwrap();
+    harness.next_outcome_of(&wants_locked).await.reservation();
+    harness.next_outcome_of(&wants_lapsed).await.reservation();
+    harness.assert_level(plenty, 29, 70).await;
+    harness.finish().await;
+}
+
 #[tokio::test]
 async fn what_waits_does_not_keep_the_service_from_ending_and_comes_again() {
     let mut harness = start().await;
