@@ -111,7 +111,25 @@ pub async fn lock(connection: &mut PgConnection, keys: &Keys<'_>) -> Result<Lock
     let levels = stock::levels(
         levels.map(|(((product, on_hand), reserved), version)| (product, on_hand, reserved, version)),
     )?;
-    Ok(Locked { levels, reservations, outcomes, at: row.at })
+    if has_all_levels(&levels, &reservations) {
+        Ok(Locked { levels, reservations, outcomes, at: row.at })
+    } else {
+        Err(StorageError::Raced("stock"))
+    }
+}
+
+/// Whether the stock is there of all that these reservations may give back or take again. It is not where a reservation was
+/// waited for, and has got a product meanwhile that was first counted meanwhile: the statement sees no row that is
+/// younger than itself.
+fn has_all_levels(levels: &[(ProductId, StockLevel)], reservations: &[Reservation]) -> bool {
+    let open = reservations.iter().filter(|r| r.state == State::Held || r.state.is_lapsed());
+    let mut lines = open.filter_map(|r| r.hold.as_ref()).flat_map(|hold| hold.lines.iter()).peekable();
+    // As most batches.
+    if lines.peek().is_none() {
+        return true;
+    }
+    let known: HashSet<ProductId> = levels.iter().map(|(product, _)| *product).collect();
+    lines.filter(|line| line.open > 0).all(|line| known.contains(&line.product))
 }
 
 /// Outcomes are not written with ON CONFLICT DO NOTHING: that looks every key up twice and writes every row twice, for

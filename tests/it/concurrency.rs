@@ -229,3 +229,30 @@ async fn a_hold_begins_after_those_that_its_cart_had_elsewhere_meanwhile() {
     harness.assert_level(product, 7, 2).await;
     harness.finish().await;
 }
+
+#[tokio::test]
+async fn a_hold_that_gets_a_product_while_it_is_waited_for_gives_it_back_though_nobody_knew_of_it() {
+    let mut harness = Harness::start().await;
+    let former = harness.product(9).await;
+    let (hold, added) = (Uuid::new_v4(), Uuid::new_v4());
+    let database = &harness.site().database;
+    let mut other = database.hold(&made_elsewhere(hold, Uuid::new_v4(), former, 1)).await;
+    let locked =
+        format!("COMMIT; BEGIN; SELECT 1 FROM reservation WHERE reservation_id = '{hold}' FOR UPDATE");
+    sqlx::raw_sql(AssertSqlSafe(locked)).execute(&mut other).await.unwrap();
+    let release = Message::release(&hold.to_string());
+    harness.client.send(&release).await;
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+
+    // The first count of a product, and what another replica writes that changes the hold.
+    harness.site().count(&[(added, 9)]).await;
+    let changed = format!(
+        "UPDATE reservation SET product_ids = ARRAY['{added}'::uuid] WHERE reservation_id = '{hold}';
+         UPDATE stock SET reserved = (product_id = '{added}')::int WHERE product_id IN ('{former}', '{added}');
+         COMMIT"
+    );
+    sqlx::raw_sql(AssertSqlSafe(changed)).execute(&mut other).await.unwrap();
+    assert_eq!(harness.next_movement_of(&release).await.items(), [(added.to_string(), 1)]);
+    harness.assert_level(added, 9, 0).await;
+    harness.finish().await;
+}
