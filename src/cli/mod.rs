@@ -52,7 +52,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::system)?;
-    runtime.block_on(dispatch(command, settings, json))
+    let result = runtime.block_on(dispatch(command, settings, json));
+    // Whatever a thread still waits for, a name server or a disk, nobody else waits for it any more.
+    runtime.shutdown_background();
+    result
 }
 
 /// On a small machine more threads than cores: a batch of commands keeps a thread busy for milliseconds, and a query

@@ -9,25 +9,28 @@ use futures_util::TryFuture;
 use futures_util::future::{TryMaybeDone, try_maybe_done};
 use lapin::types::ShortString;
 use lapin::{Confirmation, Connection, PublisherConfirm};
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::GLANCE;
 use super::publisher::Refused;
 
 /// How long what RabbitMQ owes on a connection is waited for: as long as it says itself that it takes nothing, and no longer
 /// than the limit otherwise. Whoever connected anew meanwhile would be blocked again, and leave a connection behind each time.
 ///
-/// It ends for all at once: RabbitMQ stops reading from a connection where a queue does not take what is for it.
+/// It ends for all at once: RabbitMQ stops reading from a connection where a queue does not take what is for it. Once the
+/// service stops it ends as soon as RabbitMQ takes nothing, which may last: all that counts is kept elsewhere as well.
 #[derive(Debug)]
 pub(super) struct Patience<'a> {
     connection: &'a Connection,
     limit: Duration,
+    stop: &'a CancellationToken,
     is_over: CancellationToken,
 }
 
 impl<'a> Patience<'a> {
-    pub(super) fn new(connection: &'a Connection, limit: Duration) -> Self {
-        Self { connection, limit, is_over: CancellationToken::new() }
+    pub(super) fn new(connection: &'a Connection, limit: Duration, stop: &'a CancellationToken) -> Self {
+        Self { connection, limit, stop, is_over: CancellationToken::new() }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -38,16 +41,27 @@ impl<'a> Patience<'a> {
     pub(super) async fn with<T>(&self, owed: impl Future<Output = T>) -> Option<T> {
         let mut owed = pin!(self.is_over.run_until_cancelled(owed));
         loop {
-            let was_blocked = self.connection.status().blocked();
-            match timeout(self.limit, &mut owed).await {
-                Ok(done) => return done,
-                Err(_) if was_blocked || self.connection.status().blocked() => {}
-                Err(_) => {
-                    self.is_over.cancel();
-                    return None;
-                }
+            let was_blocked = self.is_blocked();
+            tokio::select! {
+                biased;
+                done = &mut owed => return done,
+                () = sleep(self.limit) => if !was_blocked && !self.is_blocked() { break },
+                () = self.stopped_while_blocked() => break,
             }
         }
+        self.is_over.cancel();
+        None
+    }
+
+    async fn stopped_while_blocked(&self) {
+        self.stop.cancelled().await;
+        while !self.is_blocked() {
+            sleep(GLANCE).await;
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.connection.status().blocked()
     }
 }
 

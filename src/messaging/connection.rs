@@ -1,5 +1,6 @@
 //! Connections that are made again whenever they are lost.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -200,6 +201,14 @@ impl Link {
         self.socket.shut();
     }
 
+    /// Sees to it that what somebody deletes comes back.
+    pub(super) fn keep_topology<'c>(
+        &self,
+        connection: &'c Connection,
+    ) -> impl Future<Output = Infallible> + use<'c> {
+        topology::keep(connection, Arc::clone(&self.settings))
+    }
+
     /// Watches over a connection in use: says when RabbitMQ takes nothing on it, and ends when it is gone.
     pub(super) fn watch(&self, connection: &Connection) -> impl Future<Output = lapin::Error> + use<> {
         let (status, state, name) = (connection.status().clone(), self.state.clone(), self.name);
@@ -250,7 +259,7 @@ pub(super) async fn close(channel: &Channel) -> Result<(), lapin::Error> {
 }
 
 /// Pause between two looks at a connection.
-const GLANCE: Duration = Duration::from_millis(250);
+pub(super) const GLANCE: Duration = Duration::from_millis(250);
 
 /// Longest operation on a connection that lives: its channel may be gone without an answer, too.
 const OPERATION_MAX: Duration = Duration::from_secs(30);

@@ -189,10 +189,13 @@ impl PublisherTask {
             && let Some(connection) = self.link.connect(&stop).await
         {
             let gone = self.link.watch(&connection);
+            let kept = self.link.keep_topology(&connection);
+            let is_keeper = self.kind == Kind::Events;
             let result = tokio::select! {
                 biased;
-                result = self.session(&connection) => result,
+                result = self.session(&connection, &stop) => result,
                 gone = gone => Err(gone.into()),
+                never = kept, if is_keeper => match never {},
             };
             self.link.down(connection).await;
             let Err(error) = result else { break };
@@ -218,13 +221,14 @@ impl PublisherTask {
         true
     }
 
-    async fn session(&mut self, connection: &Connection) -> Result<(), SessionError> {
-        let channel = connection.create_channel().await?;
-        if self.kind.with_confirms() {
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        }
+    async fn session(
+        &mut self,
+        connection: &Connection,
+        stop: &CancellationToken,
+    ) -> Result<(), SessionError> {
+        let patience = Patience::new(connection, self.link.settings().timeout(), stop);
+        let channel = patience.with(self.open(connection)).await.ok_or(SessionError::TimedOut)??;
         self.link.up();
-        let patience = Patience::new(connection, self.link.settings().timeout());
         let mut confirming = FuturesUnordered::new();
         loop {
             while let Some((number, publications)) = self.in_hand.next_to_publish(&patience) {
@@ -256,7 +260,15 @@ impl PublisherTask {
                 else => break,
             }
         }
-        if patience.is_over() { Err(SessionError::TimedOut) } else { Ok(close(&channel).await?) }
+        Ok(patience.with(close(&channel)).await.ok_or(SessionError::TimedOut)??)
+    }
+
+    async fn open(&self, connection: &Connection) -> Result<Channel, lapin::Error> {
+        let channel = connection.create_channel().await?;
+        if self.kind.with_confirms() {
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        }
+        Ok(channel)
     }
 }
 

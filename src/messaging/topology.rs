@@ -1,6 +1,10 @@
 //! Exchanges, queues and bindings (contract section 2): declared, or looked for. Works unchanged on RabbitMQ
 //! 3.10 to 4.x.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
@@ -77,6 +81,22 @@ pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> 
         }
     }
     Ok(channel.close(200, "done".into()).await?)
+}
+
+/// Pause between two looks at what is there.
+const LOOK_PAUSE: Duration = Duration::from_secs(5);
+
+/// Does it again and again, as long as the connection lives. No connection of the service breaks where somebody deletes what
+/// only others send through, or what RabbitMQ itself sends to.
+pub(super) async fn keep(connection: &Connection, settings: Arc<AmqpSettings>) -> Infallible {
+    loop {
+        tokio::time::sleep(LOOK_PAUSE).await;
+        if let Err(error) = ensure(connection, &settings).await
+            && connection.status().connected()
+        {
+            warn!(%error, "exchanges or queues are not as they must be");
+        }
+    }
 }
 
 pub(super) fn exchanges(settings: &AmqpSettings) -> [Exchange<'_>; 5] {

@@ -126,3 +126,23 @@ async fn holds_lapse_while_their_events_cannot_leave() {
     scene.service.ready().await;
     scene.until_all_is_told().await;
 }
+
+/// What it owes RabbitMQ is kept elsewhere, and an alarm may last.
+#[tokio::test]
+async fn terminated_during_an_alarm_it_ends_with_0() {
+    let mut scene = Scene::open(broker().await, &[]).await;
+    scene.service.pause();
+    let carts: Vec<Message> =
+        carts_for(scene.product, 10).into_iter().map(|cart| cart.with_reply_to("it-nobody")).collect();
+    scene.send(&carts).await;
+    let [[set, reset], _] = ALARMS;
+    scene.broker.rabbitmqctl(set).await;
+    scene.service.resume();
+    scene.until_decided(carts.len()).await;
+    eventually("nothing is taken", async || scene.service.readyz().await.1.contains("takes no events")).await;
+    scene.service.stop().await;
+
+    scene.broker.rabbitmqctl(reset).await;
+    scene.service = scene.site.start_service().await;
+    scene.finish(&carts).await;
+}

@@ -1,9 +1,11 @@
 //! Somebody deletes what the service works with: it is declared again, or waited for where `amqp.declare` is off.
 
-use lapin::options::ExchangeDeleteOptions;
+use lapin::Confirmation;
+use lapin::options::{ConfirmSelectOptions, ExchangeDeleteOptions};
 use lapin::types::FieldTable;
 
 use super::{bind, delete_queue};
+use crate::support::client::publish;
 use crate::support::load::{Load, assert_one_outcome_each, carts_for};
 use crate::support::service::Service;
 use crate::support::{Harness, Message, Received, Setup, eventually};
@@ -76,7 +78,6 @@ async fn a_queue_of_commands_that_is_deleted_is_waited_for_without_declare() {
     harness.finish().await;
 }
 
-/// The outcomes that nobody was subscribed to.
 /// Nobody looks for bindings before there is something to be sent over them.
 #[tokio::test]
 async fn a_dead_letter_that_reaches_no_queue_holds_up_no_event() {
@@ -101,6 +102,41 @@ async fn a_dead_letter_that_reaches_no_queue_holds_up_no_event() {
     assert_one_outcome_each(&events, &carts);
 }
 
+/// Whether a message finds its queue.
+async fn arrives(harness: &Harness, message: &Message) -> bool {
+    let channel = harness.client.another_channel().await;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    let Ok(confirm) = publish(&channel, &harness.site().names, message).await else { return false };
+    matches!(confirm.await, Ok(Confirmation::Ack(None)))
+}
+
+/// No connection of the service breaks for want of them: senders work with these, and RabbitMQ itself.
+#[tokio::test]
+async fn what_the_service_itself_does_not_work_with_is_declared_again_as_well() {
+    let mut harness = Setup::new().start().await;
+    let product = harness.product(100).await;
+    let names = harness.site().names.clone();
+    let channel = harness.client.another_channel().await;
+    for exchange in [&names.commands, &names.queries, &names.dead_letter, &names.unrouted] {
+        let options = ExchangeDeleteOptions::default();
+        channel.exchange_delete(exchange.as_str().into(), options).await.unwrap();
+    }
+    delete_queue(&channel, &names.unrouted).await;
+    delete_queue(&channel, &names.dead_letter).await;
+
+    let cart = carts_for(product, 1).remove(0);
+    eventually("commands arrive again", async || arrives(&harness, &cart).await).await;
+    harness.next_outcome_of(&cart).await.reservation();
+    let question = Message::stock_level(product).with_reply_to(&harness.client.replies.queue);
+    eventually("queries arrive again", async || arrives(&harness, &question).await).await;
+    harness.next_reply_to(&question).await;
+    let bad = Message::release("nobody");
+    harness.client.send(&bad).await;
+    assert_eq!(harness.dead_letter("the bad one").await.id(), bad.id());
+    harness.finish().await;
+}
+
+/// The outcomes that nobody was subscribed to.
 async fn unrouted(harness: &Harness) -> Vec<Received> {
     let mut events = Vec::new();
     while let Some(event) = harness.client.try_get(&harness.site().names.unrouted).await {
