@@ -273,6 +273,7 @@ impl Settings {
         let batch = self.batch;
         require("batch.commands", (1..=65_535).contains(&batch.commands), "must be between 1 and 65535")?;
         require("batch.lines", (1..=1_000_000).contains(&batch.lines), "must be between 1 and 1000000")?;
+        require("shutdown.grace_seconds", self.shutdown.grace_seconds >= 1, "must be at least 1")?;
         let fits = batch.beside_queries_ms <= 1000;
         require("batch.beside_queries_ms", fits, "must be between 0 (off) and 1000")?;
         require("outbox.lease_seconds", self.outbox.lease_seconds >= 1, "must be at least 1")?;

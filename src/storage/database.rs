@@ -32,6 +32,10 @@ impl Database {
                 ("statement_timeout", ms(settings.statement_timeout_ms)),
                 ("lock_timeout", ms(settings.lock_timeout_ms)),
                 ("idle_in_transaction_session_timeout", ms(settings.transaction_timeout_ms)),
+                // PostgreSQL would keep the session of a machine that is gone for two hours, and has only so many.
+                ("tcp_keepalives_idle", "30".to_owned()),
+                ("tcp_keepalives_interval", "10".to_owned()),
+                ("tcp_keepalives_count", "3".to_owned()),
                 // Every statement of the service goes by a key, however full or empty the planner takes a table to be.
                 ("enable_seqscan", "off".to_owned()),
                 // So the plan of a statement is always the same, and is made once: for a batch of a few commands making it
