@@ -47,8 +47,10 @@ struct Asked {
 
 /// Why queries cannot be answered.
 enum Unanswered {
-    /// It takes too long, nobody's could be, or the service stops before.
+    /// It takes too long, or nobody's could be.
     InTime,
+    /// PostgreSQL is away, and the service stops.
+    Stopped,
     /// What one of them is about cannot be read.
     Broken,
 }
@@ -87,7 +89,8 @@ impl Responder {
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
                 }
-                Err(_) => {}
+                Err(Unanswered::Broken | Unanswered::InTime) => {}
+                Err(Unanswered::Stopped) => return vec![Settlement::retry(); messages.len()],
             }
         }
         settled.into_iter().map(|settlement| settlement.unwrap_or_else(Settlement::retry)).collect()
@@ -120,7 +123,7 @@ impl Responder {
                 Err(error) if error.is_away() || error.is_lost_race() => {
                     warn!(%error, queries = queries.len(), "queries wait for the database");
                     let pause = tokio::time::sleep(PAUSE);
-                    self.stop.run_until_cancelled(pause).await.ok_or(Unanswered::InTime)?;
+                    self.stop.run_until_cancelled(pause).await.ok_or(Unanswered::Stopped)?;
                 }
                 // Nothing that waiting would mend: their time is soon over.
                 Err(error) => {

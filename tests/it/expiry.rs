@@ -342,3 +342,16 @@ async fn what_is_not_held_cannot_be_extended() {
     assert_eq!(harness.outcome_of(&reserve).await.reservation(), unknown);
     harness.finish().await;
 }
+
+/// As after somebody has tampered with the books. They are not what is tested: they stay broken.
+#[tokio::test]
+async fn a_product_that_is_gone_keeps_no_other_hold_from_lapsing() {
+    let mut harness = Harness::start().await;
+    let [gone, there] = harness.products([5, 5]).await;
+    let of_both =
+        [hold_one_each(&mut harness, 1, gone).await, hold_one_each(&mut harness, 1, there).await].concat();
+    harness.site().database.execute(&format!("DELETE FROM stock WHERE product_id = '{gone}'")).await;
+    let_lapse(&harness).await;
+    assert_all_lapse(&mut harness, &of_both).await;
+    harness.assert_level(there, 5, 0).await;
+}

@@ -65,9 +65,12 @@ async fn terminated_while_postgresql_says_nothing_it_lets_go_of_what_it_has() {
     let carts: Vec<Message> =
         (0..IN_HAND).map(|_| Message::reserve(Uuid::new_v4(), &[(product, 1)])).collect();
     harness.client.send_all(&carts).await;
+    // It goes back to its queue, where it expires.
+    harness.client.send(&Message::reservation_by("cartId", "nobody")).await;
     until_missing(&service, "PostgreSQL").await;
     service.terminate();
     assert_eq!(service.exit().await.code(), Some(0));
+    assert_eq!(harness.client.depth(&harness.site().names.dead_letter).await, 0);
 
     harness.add_replica().await;
     let mut events = harness.client.events.take(carts.len(), "all outcomes").await;
