@@ -21,8 +21,11 @@ impl Accepted {
     /// As it is to be decided now. Where nothing tells a repetition, what was tried before may be done, and its event
     /// may be on its way: what is done now is another fact, with identifiers of its own.
     pub(super) fn for_a_try(&self) -> Cow<'_, Self> {
-        let Request { command, key: None, .. } = &self.request else { return Cow::Borrowed(self) };
-        Cow::Owned(Self { request: request(command.clone(), None), ..self.clone() })
+        let Self { request: Request { command, key: None, .. }, reply_to, causation } = self else {
+            return Cow::Borrowed(self);
+        };
+        let request = request(command.clone(), None);
+        Cow::Owned(Self { request, reply_to: reply_to.clone(), causation: Arc::clone(causation) })
     }
 }
 

@@ -124,15 +124,19 @@ impl Survey {
             Command::Release(_) | Command::Extend(_) => (None, Items::default()),
         };
         let own: BTreeMap<Uuid, u64> = own.iter().map(|item| (item.product.0, item.quantity)).collect();
-        let mut left = self.room.clone();
-        for Item { product, quantity } in items.iter().flat_map(Items::iter) {
-            let more = quantity.saturating_sub(own.get(&product.0).copied().unwrap_or(0));
-            let Some(room) = left.get_mut(&product.0) else { continue };
-            let Some(rest) = room.checked_sub(more) else { return false };
-            *room = rest;
+        let more = |item: &Item| {
+            let own = own.get(&item.product.0).copied().unwrap_or(0);
+            (item.product.0, item.quantity.saturating_sub(own))
+        };
+        let taken: Vec<(Uuid, u64)> = items.iter().flat_map(Items::iter).map(more).collect();
+        let has_room =
+            taken.iter().all(|(product, units)| self.room.get(product).is_none_or(|room| room >= units));
+        for (product, units) in taken {
+            if let Some(room) = self.room.get_mut(&product).filter(|_| has_room) {
+                *room -= units;
+            }
         }
-        self.room = left;
-        true
+        has_room
     }
 
     fn lines(&self, id: Uuid) -> Option<&Lines> {
@@ -216,9 +220,10 @@ impl Bookkeeper {
         for hold in holds {
             survey.add(hold, now);
         }
-        let lapsed: Vec<Uuid> = survey.room.keys().copied().collect();
-        for (product, level) in stock::read(connection, &lapsed).await? {
-            survey.room.insert(product.0, level.available());
+        if !survey.room.is_empty() {
+            let lapsed: Vec<Uuid> = survey.room.keys().copied().collect();
+            let levels = stock::read(connection, &lapsed).await?;
+            survey.room.extend(levels.into_iter().map(|(product, level)| (product.0, level.available())));
         }
         // Whoever waits for what was free goes on.
         transaction.rollback().await?;

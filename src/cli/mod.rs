@@ -14,6 +14,8 @@ mod stock;
 mod stock_import;
 mod verify;
 
+use std::time::Duration;
+
 use clap::Parser;
 
 pub use args::Arguments;
@@ -29,6 +31,9 @@ use crate::storage::reservation_view::Filter;
 
 /// Threads that tasks run on, at least.
 const THREADS_MIN: usize = 4;
+
+/// Time for what is being written in the moment in which the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the command that the arguments of this process name; gives its exit code.
 #[must_use]
@@ -53,8 +58,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         .build()
         .map_err(Failure::system)?;
     let result = runtime.block_on(dispatch(command, settings, json));
-    // Whatever a thread still waits for, a name server or a disk, nobody else waits for it any more.
-    runtime.shutdown_background();
+    // Whatever a thread still waits for, a name server or a disk, nobody else waits for it much longer.
+    runtime.shutdown_timeout(LAST_WORDS);
     result
 }
 

@@ -67,14 +67,24 @@ pub(super) struct Queue<'a> {
 /// Declares the topology, or, where `amqp.declare` is off, checks that it is there. A classic queue on a node of a cluster
 /// that is down is waited for by whoever consumes it, and holds up nobody else.
 pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> Result<(), TopologyError> {
+    let is_down = |error: &TopologyError| warn!(%error, "a classic queue is where its node is");
+    go_through(connection, settings, settings.declare, is_down).await
+}
+
+async fn go_through(
+    connection: &Connection,
+    settings: &AmqpSettings,
+    declare: bool,
+    is_down: impl Fn(&TopologyError),
+) -> Result<(), TopologyError> {
     let mut channel = connection.create_channel().await?;
     for exchange in exchanges(settings) {
-        ensure_exchange(&channel, settings.declare, exchange).await?;
+        ensure_exchange(&channel, declare, exchange).await?;
     }
     for queue in queues(settings) {
-        match ensure_queue(&channel, settings.declare, queue).await {
+        match ensure_queue(&channel, declare, queue).await {
             Err(error) if error.is_of_a_node_that_is_down() => {
-                warn!(%error, "a classic queue is where its node is");
+                is_down(&error);
                 channel = connection.create_channel().await?;
             }
             result => result?,
@@ -86,15 +96,29 @@ pub(super) async fn ensure(connection: &Connection, settings: &AmqpSettings) -> 
 /// Pause between two looks at what is there.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
 
-/// Does it again and again, as long as the connection lives. No connection of the service breaks where somebody deletes what
-/// only others send through, or what RabbitMQ itself sends to.
+/// Sees to it that exchanges and queues that somebody deletes come back, as long as the connection lives: none of the service's
+/// breaks for want of those that only others send through, or RabbitMQ itself. Declares nothing unless something is missing.
 pub(super) async fn keep(connection: &Connection, settings: Arc<AmqpSettings>) -> Infallible {
+    let mut told = String::new();
     loop {
         tokio::time::sleep(LOOK_PAUSE).await;
-        if let Err(error) = ensure(connection, &settings).await
-            && connection.status().connected()
-        {
-            warn!(%error, "exchanges or queues are not as they must be");
+        let looked = go_through(connection, &settings, false, |_| {}).await;
+        let missing = match looked {
+            Err(TopologyError::Unfit { kind, name, error, .. }) => format!("{kind} {name}: {error}"),
+            Err(TopologyError::Amqp(_)) | Ok(()) => String::new(),
+        };
+        // Whoever else uses a connection that is gone says so.
+        if missing.is_empty() || !connection.status().connected() {
+            told.clear();
+            continue;
+        }
+        if missing != told {
+            warn!(error = missing, "somebody has deleted what the service works with");
+            told = missing;
+        }
+        // What stands in the way is told by every connection that is made.
+        if settings.declare {
+            let _ = ensure(connection, &settings).await;
         }
     }
 }

@@ -36,6 +36,7 @@ impl Database {
                 ("tcp_keepalives_idle", "30".to_owned()),
                 ("tcp_keepalives_interval", "10".to_owned()),
                 ("tcp_keepalives_count", "3".to_owned()),
+                ("tcp_user_timeout", "60s".to_owned()),
                 // Every statement of the service goes by a key, however full or empty the planner takes a table to be.
                 ("enable_seqscan", "off".to_owned()),
                 // So the plan of a statement is always the same, and is made once: for a batch of a few commands making it

@@ -12,6 +12,9 @@ use crate::support::{Harness, Message, eventually};
 /// Times that commands had to wait for a lock in vain before they were put aside.
 const LEARNED: &str = r#"inventory_transactions_retried_total{reason="locked"}"#;
 
+/// Long enough for a lock to be there before a hold is over.
+const HOLD_SECONDS: u64 = 3;
+
 async fn start() -> Harness {
     setup().with("INVENTORY__DATABASE__LOCK_TIMEOUT_MS", "300").start().await
 }
@@ -188,7 +191,7 @@ async fn a_locked_reservation_holds_up_only_what_is_about_it() {
 async fn a_locked_hold_that_has_lapsed_costs_no_customer_its_stock() {
     let mut harness = start().await;
     let [scarce, free] = harness.products([1, 100]).await;
-    let lapses = cart(scarce).with("holdSeconds", 1);
+    let lapses = cart(scarce).with("holdSeconds", HOLD_SECONDS);
     let reservation = harness.outcome_of(&lapses).await.reservation();
     let sql = format!(
         "SELECT 1 FROM reservation WHERE reservation_id = '{reservation}' FOR UPDATE;
@@ -215,7 +218,7 @@ async fn a_lapsed_hold_of_a_locked_product_holds_up_only_who_falls_short_of_the_
     let of_both = |plenty_units| Message::reserve(Uuid::new_v4(), &[(locked, 1), (plenty, plenty_units)]);
     let held = cart(plenty);
     let held = harness.outcome_of(&held).await.reservation();
-    harness.outcome_of(&of_both(40).with("holdSeconds", 1)).await.reservation();
+    harness.outcome_of(&of_both(40).with("holdSeconds", HOLD_SECONDS)).await.reservation();
     let lock = harness.site().database.lock_stock(locked).await;
     let wants_locked = cart(locked);
     harness.client.send(&wants_locked).await;

@@ -117,12 +117,13 @@ async fn what_the_service_itself_does_not_work_with_is_declared_again_as_well() 
     let product = harness.product(100).await;
     let names = harness.site().names.clone();
     let channel = harness.client.another_channel().await;
-    for exchange in [&names.commands, &names.queries, &names.dead_letter, &names.unrouted] {
+    delete_queue(&channel, &names.unrouted).await;
+    delete_queue(&channel, &names.dead_letter).await;
+    // What is waited for below goes last: all of it is there once that is.
+    for exchange in [&names.unrouted, &names.dead_letter, &names.queries, &names.commands] {
         let options = ExchangeDeleteOptions::default();
         channel.exchange_delete(exchange.as_str().into(), options).await.unwrap();
     }
-    delete_queue(&channel, &names.unrouted).await;
-    delete_queue(&channel, &names.dead_letter).await;
 
     let cart = carts_for(product, 1).remove(0);
     eventually("commands arrive again", async || arrives(&harness, &cart).await).await;
