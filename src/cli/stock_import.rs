@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use csv::{ByteRecord, Position, Reader, ReaderBuilder, Trim};
+use csv::{ByteRecord, Position, Reader, ReaderBuilder, Terminator, Trim};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
@@ -36,6 +36,7 @@ impl From<LessThanReserved> for Fault {
 
 /// Where the columns are.
 struct Columns {
+    count: usize,
     product: usize,
     quantity: usize,
 }
@@ -69,22 +70,30 @@ fn bar() -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn reader<R: Read>(source: R) -> Reader<R> {
-    ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(source)
+/// Every line ends in a line feed, the last one as well; the carriage return before it is trimmed off with the blanks.
+fn reader<R: Read>(source: R) -> Reader<impl Read> {
+    ReaderBuilder::new()
+        .trim(Trim::All)
+        .flexible(true)
+        .terminator(Terminator::Any(b'\n'))
+        .from_reader(source.chain(&b"\n"[..]))
 }
 
 fn columns<R: Read>(lines: &mut Reader<R>) -> Result<Columns, Fault> {
     let headers = lines.byte_headers().map_err(|error| fault_of(&error))?;
+    let strip = |header: &[u8]| header.strip_prefix("\u{feff}".as_bytes()).unwrap_or(header).to_vec();
+    let headers: Vec<Vec<u8>> = headers.iter().map(strip).collect();
     let column = |name: &str| {
-        let strip = |header: &[u8]| header.strip_prefix("\u{feff}".as_bytes()).unwrap_or(header).to_vec();
-        headers.iter().position(|header| strip(header).eq_ignore_ascii_case(name.as_bytes())).ok_or_else(
-            || Fault {
-                line: 1,
-                reason: format!("there is no column {name}: the first line must be product_id,quantity"),
-            },
-        )
+        let mut found =
+            (0..headers.len()).filter(|column| headers[*column].eq_ignore_ascii_case(name.as_bytes()));
+        let reason = match (found.next(), found.next()) {
+            (Some(column), None) => return Ok(column),
+            (None, _) => format!("there is no column {name}: the first line must be product_id,quantity"),
+            (Some(_), Some(_)) => format!("there are two columns {name}"),
+        };
+        Err(Fault { line: 1, reason })
     };
-    Ok(Columns { product: column("product_id")?, quantity: column("quantity")? })
+    Ok(Columns { count: headers.len(), product: column("product_id")?, quantity: column("quantity")? })
 }
 
 /// Sends all lines to the database, up to the first fault.
@@ -98,7 +107,11 @@ async fn take_all<R: Read>(
     let mut count = 0;
     let fault = loop {
         let read = lines.read_byte_record(&mut record).map_err(|error| fault_of(&error));
-        match read.and_then(|more| more.then(|| parse(&record, columns)).transpose()) {
+        if is_blank(&record) && read.as_ref().is_ok_and(|more| *more) {
+            continue;
+        }
+        let number = number(&record, lines.position());
+        match read.and_then(|more| more.then(|| parse(&record, number, columns)).transpose()) {
             Ok(Some(line)) => taken.push(line),
             Ok(None) => break None,
             Err(fault) => break Some(fault),
@@ -113,11 +126,25 @@ async fn take_all<R: Read>(
     Ok((count, fault))
 }
 
-fn parse(record: &ByteRecord, columns: &Columns) -> Result<Line, Fault> {
-    let number = record.position().map_or(0, line_of);
+/// As whoever has blank lines in the file means it.
+fn is_blank(record: &ByteRecord) -> bool {
+    record.len() == 1 && record.get(0).is_some_and(<[u8]>::is_empty)
+}
+
+/// The number of the line in which a record begins, of what was read to its end: its own position may be that of blank lines
+/// before it.
+fn number(record: &ByteRecord, end: &Position) -> i64 {
+    let lines = record.as_slice().split(|byte| *byte == b'\n').count();
+    line_of(end) - i64::try_from(lines).unwrap_or_default()
+}
+
+fn parse(record: &ByteRecord, number: i64, columns: &Columns) -> Result<Line, Fault> {
     let fault = |reason: &str| Fault { line: number, reason: reason.to_owned() };
     let field =
         |column| record.get(column).and_then(|field| std::str::from_utf8(field).ok()).unwrap_or_default();
+    if record.len() > columns.count {
+        return Err(fault("there are more fields than columns: is it a number with a comma?"));
+    }
     let product = uuid(field(columns.product)).map_err(|_| fault("product_id is not a UUID"))?;
     let quantity =
         field(columns.quantity).parse().ok().filter(|quantity| (0..=ON_HAND_MAX).contains(quantity));

@@ -69,12 +69,23 @@ async fn imports_all_or_nothing_and_names_the_line() {
         "no-uuid,1".to_owned(),
         format!("{},1", new.simple()),
         ",1".to_owned(),
+        // As a spreadsheet writes 1,250 where nobody looks.
+        format!("{new},1,250"),
     ] {
-        assert_fault(site, &format!("product_id,quantity\n{known},50\n{new},1\n{line}\n{new},2\n"), 4).await;
+        let text = format!("product_id,quantity\n{known},50\n{new},1\n{line}\n{new},2\n");
+        assert_fault(site, &text, 4).await;
+        assert_fault(site, &text.replace('\n', "\r\n"), 4).await;
     }
+    // Whatever was before it, and where it is the last.
+    for before in ["\n\n\n", "\r\n \r\n\r\n", &format!("{known},\"50\"\n\n{known},1\n")] {
+        assert_fault(site, &format!("product_id,quantity\n{before}{new},many"), 5).await;
+    }
+    assert_fault(site, &format!("note,product_id,quantity\n\"of\ntwo\",{known},50\n,{new},many\n"), 4).await;
+    assert_fault(site, &format!("note,product_id,quantity\n,{known},50\n\"of\ntwo\",{new},many\n"), 3).await;
     // In a file without the columns it is the first line.
     assert_fault(site, &format!("{known},50\n"), 1).await;
     assert_fault(site, &format!("product_id,amount\n{known},50\n"), 1).await;
+    assert_fault(site, &format!("product_id,quantity,quantity\n{known},50,51\n"), 1).await;
     assert_fault(site, "", 1).await;
     assert_eq!((on_hand(site, known).await, on_hand(site, new).await), (json!(3), Value::Null));
     harness.finish().await;
