@@ -9,7 +9,7 @@ use crate::support::site::Site;
 use crate::support::{Harness, Message};
 
 /// The row of the event that was committed unknown to anybody is nobody's only after this.
-const LEASE: (&str, &str) = ("INVENTORY__OUTBOX__LEASE_SECONDS", "1");
+const LEASE: (&str, &str) = ("INVENTORY__OUTBOX__LEASE_SECONDS", "3");
 
 /// A service behind a proxy to its database, at rest, and a product.
 async fn scene() -> (Harness, Proxy, Uuid) {

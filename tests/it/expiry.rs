@@ -173,6 +173,9 @@ async fn a_replica_that_dies_while_holds_lapse_leaves_each_lapsed_once() {
     let mut harness = setup.with("INVENTORY__EXPIRY__SWEEP_INTERVAL_MS", "10").start().await;
     let product = harness.product(2000).await;
     let reservations = hold_one_each(&mut harness, 2000, product).await;
+    harness.until_all_is_published().await;
+    // What was in the outbox for longer than its lease was told twice.
+    harness.client.events.rest().await;
     let_lapse(&harness).await;
     // In the middle of it, at a moment that nobody chose.
     let first = harness.client.movements.next("the first lapse").await;
@@ -290,8 +293,8 @@ fn assert_extended(reply: &Received, reservation: &str) {
 async fn an_extension_moves_the_end_later_never_earlier() {
     let mut harness = Harness::start().await;
     let product = harness.product(5).await;
-    let reserved = harness.outcome_of(&reserve_for(2, &[(product, 1)])).await;
-    let short = harness.outcome_of(&reserve_for(2, &[(product, 1)])).await.reservation();
+    let reserved = harness.outcome_of(&reserve_for(600, &[(product, 1)])).await;
+    let short = harness.outcome_of(&reserve_for(600, &[(product, 1)])).await.reservation();
     let id = reserved.reservation();
 
     let later = harness.ask(Message::extend(&id, 1000)).await;
@@ -303,6 +306,10 @@ async fn an_extension_moves_the_end_later_never_earlier() {
     assert_eq!(harness.reservation(&id).await.text("expiresAt"), later.text("expiresAt"));
 
     // It lives on, when the other one does not.
+    let sooner = format!(
+        "UPDATE reservation SET expires_at = expires_at - interval '599 seconds' WHERE reservation_id IN ('{id}', '{short}')"
+    );
+    assert_eq!(harness.site().database.execute(&sooner).await, 2);
     harness.lapse_of(&short).await;
     assert_eq!(harness.reservation(&id).await.text("status"), "HELD");
     assert!(harness.client.movements.rest().await.is_empty(), "an extension is no event");

@@ -137,10 +137,10 @@ async fn the_end_of_a_hold_is_shown() {
     let mut harness = Harness::start().await;
     let product = harness.product(5).await;
 
-    let command = Message::reserve(Uuid::new_v4(), &[(product, 1)]).with("holdSeconds", 90);
+    let command = Message::reserve(Uuid::new_v4(), &[(product, 1)]).with("holdSeconds", 86_400);
     let event = harness.outcome_of(&command).await;
     let lasts = time(event.text("expiresAt")) - time(event.text("reservedAt"));
-    assert_eq!(lasts, 90);
+    assert_eq!(lasts, 86_400);
 
     let event = harness.reserve(Uuid::new_v4(), &[(product, 1)]).await;
     assert!(event.json.get("expiresAt").is_none(), "this one does not lapse: {event:?}");

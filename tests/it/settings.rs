@@ -2,7 +2,7 @@
 
 use crate::support::harness::file;
 use crate::support::process::{inventory, run};
-use crate::support::{Setup, http};
+use crate::support::{Setup, eventually, http};
 
 /// Demands that the service does not start, and says which setting is the cause.
 async fn assert_named(variable: &str, value: &str, setting: &str) {
@@ -82,12 +82,13 @@ async fn health_and_metrics_are_served() {
     for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nothing", 404)] {
         assert_eq!(http::get(address, path).await.unwrap().0, status, "{path}");
     }
-    let (status, metrics) = http::get(address, "/metrics").await.unwrap();
-    assert_eq!(status, 200);
-    for (name, count) in [("InventoryReserved", 1), ("InventoryUnavailable", 1)] {
-        let line =
-            format!("inventory_messages_total{{type=\"ReserveInventory\",outcome=\"{name}\"}} {count}");
-        assert!(metrics.contains(&line), "{line} is not in {metrics}");
+    for name in ["InventoryReserved", "InventoryUnavailable"] {
+        let line = format!("inventory_messages_total{{type=\"ReserveInventory\",outcome=\"{name}\"}} 1");
+        eventually(&line, async || {
+            let (status, metrics) = http::get(address, "/metrics").await.unwrap();
+            status == 200 && metrics.contains(&line)
+        })
+        .await;
     }
     for line in harness.log().lines() {
         let entry: serde_json::Value =

@@ -26,7 +26,7 @@ async fn assert_all_carts_are_served(harness: &mut Harness, carts: &[Message], p
 
 #[tokio::test]
 async fn a_batch_that_can_be_finished_is_finished() {
-    let mut harness = Setup::new().start().await;
+    let mut harness = patient().start().await;
     let product = harness.product(1000).await;
     let (carts, lock) = interrupt(&mut harness, product).await;
     lock.close().await.unwrap();
@@ -51,7 +51,7 @@ async fn a_batch_that_cannot_be_finished_is_rolled_back() {
     let status = harness.services()[0].exit().await;
     assert_eq!(status.code(), Some(0));
     assert_eq!(harness.site().database.number("SELECT count(*) FROM reservation").await, 0);
-    assert_eq!(harness.client.depth(&harness.site().names.commands).await as usize, carts.len());
+    until_all_are_back(&harness, &carts).await;
 
     lock.close().await.unwrap();
     harness.services().clear();
@@ -60,13 +60,18 @@ async fn a_batch_that_cannot_be_finished_is_rolled_back() {
     harness.finish().await;
 }
 
+/// RabbitMQ gives back what was not acknowledged only after the channel is closed.
+async fn until_all_are_back(harness: &Harness, carts: &[Message]) {
+    let left = async || harness.client.depth(&harness.site().names.commands).await as usize;
+    eventually("that all carts are back in the queue", async || left().await == carts.len()).await;
+}
+
 /// Demands that a service which is not let finish ends at once, and that the next does all that it left.
 async fn assert_stopped_at_once(harness: &mut Harness, product: Uuid, carts: &[Message], lock: PgConnection) {
     let status = harness.services()[0].exit().await;
     assert_eq!(status.code(), Some(3), "that work was left is told");
     assert!(harness.log().contains("stopping at once"), "{}", harness.log());
-    let left = async || harness.client.depth(&harness.site().names.commands).await as usize;
-    eventually("that all carts are back in the queue", async || left().await == carts.len()).await;
+    until_all_are_back(harness, carts).await;
 
     lock.close().await.unwrap();
     harness.services().clear();
@@ -76,7 +81,10 @@ async fn assert_stopped_at_once(harness: &mut Harness, product: Uuid, carts: &[M
 
 /// Waits for a lock for longer than anybody waits for its end.
 fn patient() -> Setup {
-    Setup::new().with("INVENTORY__DATABASE__LOCK_TIMEOUT_MS", "600000")
+    let limits = ["LOCK", "STATEMENT", "TRANSACTION"];
+    limits.into_iter().fold(Setup::new(), |setup, limit| {
+        setup.with(&format!("INVENTORY__DATABASE__{limit}_TIMEOUT_MS"), "600000")
+    })
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::support::site::Site;
 const MEMORY_MIB: usize = 64;
 
 /// Connects to PostgreSQL that fail; whoever asks for readiness has one made.
-const TO_POSTGRESQL: usize = 200;
+const TO_POSTGRESQL: usize = 120;
 
 /// Fewer, because RabbitMQ is left alone for longer after each.
 fn to_rabbitmq() -> usize {
@@ -53,8 +53,8 @@ async fn connects_that_are_refused_or_not_answered_leave_nothing_behind() {
     let settings = [
         ("AMQP_URL", rabbitmq.url.as_str()),
         ("DATABASE_URL", postgresql.url.as_str()),
-        ("INVENTORY__AMQP__TIMEOUT_MS", "300"),
-        ("INVENTORY__DATABASE__CONNECT_TIMEOUT_MS", "50"),
+        ("INVENTORY__AMQP__TIMEOUT_MS", "1000"),
+        ("INVENTORY__DATABASE__CONNECT_TIMEOUT_MS", "200"),
         ("INVENTORY__DATABASE__MAX_CONNECTIONS", &POOL.to_string()),
     ];
     let mut service = site.start_service_with(&settings).await;

@@ -21,6 +21,9 @@ const MORE_MEMORY_MAX_MIB: usize = 60;
 /// Longest wait for a broker that does not say why it does not answer.
 const TIMEOUT_MS: u64 = 2000;
 
+/// Longer than a service is paused here: RabbitMQ would give its commands to another.
+const HEARTBEAT: (&str, &str) = ("INVENTORY__AMQP__HEARTBEAT_SECONDS", "60");
+
 const ALARMS: [[&[&str]; 2]; 2] = [
     [&["set_vm_memory_high_watermark", "0"], &["set_vm_memory_high_watermark", "0.4"]],
     [&["set_disk_free_limit", "1000000GB"], &["set_disk_free_limit", "50MB"]],
@@ -30,7 +33,7 @@ const ALARMS: [[&[&str]; 2]; 2] = [
 #[tokio::test]
 async fn what_a_memory_or_disk_alarm_holds_up_goes_on_after_it() {
     let timeout = TIMEOUT_MS.to_string();
-    let scene = Scene::open(broker().await, &[("INVENTORY__AMQP__TIMEOUT_MS", &timeout)]).await;
+    let scene = Scene::open(broker().await, &[("INVENTORY__AMQP__TIMEOUT_MS", &timeout), HEARTBEAT]).await;
     let idle = Vitals::of(&scene.service).memory_mib;
     let mut carts = Vec::new();
     for [set, reset] in ALARMS {
@@ -79,8 +82,11 @@ const PARTS: i64 = 60;
 /// It lasts longer than any transaction may. What is done once more by mistake is done twice where a command has no id.
 #[tokio::test]
 async fn an_alarm_longer_than_a_deadline_of_the_database_makes_nothing_happen_twice() {
-    let settings =
-        [("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "3000"), ("INVENTORY__BATCH__COMMANDS", "1")];
+    let settings = [
+        ("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "3000"),
+        ("INVENTORY__BATCH__COMMANDS", "1"),
+        HEARTBEAT,
+    ];
     let mut scene = Scene::open(broker().await, &settings).await;
     let hold = Uuid::new_v4().to_string();
     let reserve = Message::reserve(Uuid::new_v4(), &[(scene.product, 2 * PARTS.unsigned_abs())]);
@@ -130,7 +136,7 @@ async fn holds_lapse_while_their_events_cannot_leave() {
 /// What it owes RabbitMQ is kept elsewhere, and an alarm may last.
 #[tokio::test]
 async fn terminated_during_an_alarm_it_ends_with_0() {
-    let mut scene = Scene::open(broker().await, &[]).await;
+    let mut scene = Scene::open(broker().await, &[HEARTBEAT]).await;
     scene.service.pause();
     let carts: Vec<Message> =
         carts_for(scene.product, 10).into_iter().map(|cart| cart.with_reply_to("it-nobody")).collect();

@@ -19,7 +19,7 @@ async fn declare(harness: &Harness) {
 }
 
 /// A service that only looks for its exchanges and queues, which are there.
-async fn undeclaring() -> Harness {
+pub(super) async fn undeclaring() -> Harness {
     let mut harness = Setup::new().start().await;
     harness.services()[0].stop().await;
     let service = harness.site().start_service_with(&[("INVENTORY__AMQP__DECLARE", "false")]).await;
@@ -41,7 +41,10 @@ async fn until_missed(harness: &mut Harness, name: &str) {
 
 #[tokio::test]
 async fn a_queue_of_commands_that_is_deleted_is_declared_again() {
-    let mut harness = Setup::new().start().await;
+    // What waits for a lock for too long is nobody's once its queue is gone.
+    let patient = Setup::new().with("INVENTORY__DATABASE__LOCK_TIMEOUT_MS", "30000");
+    let patient = patient.with("INVENTORY__DATABASE__STATEMENT_TIMEOUT_MS", "30000");
+    let mut harness = patient.with("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "30000").start().await;
     let product = harness.product(100).await;
     let names = harness.site().names.clone();
     let channel = harness.client.another_channel().await;

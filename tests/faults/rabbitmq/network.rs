@@ -9,9 +9,9 @@ use crate::support::load::{Load, assert_one_outcome_each};
 use crate::support::site::Site;
 use crate::support::{Harness, eventually};
 
-/// As impatient as can be.
+/// As impatient as can be where connecting takes a while.
 const IMPATIENT: [(&str, &str); 2] =
-    [("INVENTORY__AMQP__TIMEOUT_MS", "400"), ("INVENTORY__AMQP__HEARTBEAT_SECONDS", "1")];
+    [("INVENTORY__AMQP__TIMEOUT_MS", "1000"), ("INVENTORY__AMQP__HEARTBEAT_SECONDS", "2")];
 
 /// Connections of a service: commands, queries, events and replies.
 const LINKS: usize = 4;

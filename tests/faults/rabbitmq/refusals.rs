@@ -6,6 +6,7 @@ use lapin::Channel;
 use lapin::types::AMQPValue;
 use uuid::Uuid;
 
+use super::deletions::undeclaring;
 use super::{declare, delete_queue};
 use crate::data::leave_backlog;
 use crate::support::load::{Load, assert_one_outcome_each, carts_for};
@@ -145,13 +146,10 @@ async fn bound_dead_letters(harness: &Harness, channel: &Channel, length: i32) {
 
 #[tokio::test]
 async fn a_full_queue_of_dead_letters_harms_no_good_command() {
-    let mut harness = Setup::new().start().await;
+    // A service that declares would find another queue than it expects.
+    let mut harness = undeclaring().await;
     let product = harness.product(1000).await;
     let channel = harness.client.another_channel().await;
-    // The service declares the queue with its first dead letter, and would find another than it expects.
-    harness.client.send(&Message::release("nobody")).await;
-    let letters = harness.site().names.dead_letter.clone();
-    eventually("the first dead letter", async || harness.client.depth(&letters).await == 1).await;
     bound_dead_letters(&harness, &channel, 1).await;
 
     let bad: Vec<Message> = (0..5).map(|_| Message::release("nobody")).collect();
@@ -162,7 +160,7 @@ async fn a_full_queue_of_dead_letters_harms_no_good_command() {
     for cart in &carts {
         events.push(harness.outcome_of(cart).await);
     }
-    assert_eq!(harness.services()[0].readyz().await.0, 200);
+    harness.services()[0].ready().await;
 
     // As soon as there is room each comes, once.
     let mut letters: HashMap<String, usize> = HashMap::new();

@@ -228,10 +228,12 @@ impl Storm {
     async fn hear_the_rest(&self, listeners: JoinSet<()>) {
         let site = &self.fleet.site;
         let client = Client::connect(&site.servers.amqp_url, &site.names).await;
-        for queue in [EVENTS, REPLIES] {
-            crate::support::eventually(&format!("an empty {queue}"), async || client.depth(queue).await == 0)
-                .await;
-        }
+        // With what listeners have not acknowledged yet.
+        crate::support::eventually("all events and replies are heard", async || {
+            let queues = self.fleet.servers.rabbitmqctl(&["-q", "list_queues", "name", "messages"]).await;
+            [EVENTS, REPLIES].iter().all(|queue| queues.lines().any(|line| line == format!("{queue}\t0")))
+        })
+        .await;
         drop(listeners);
         while let Some(letter) = client.try_get(&site.names.dead_letter).await {
             self.fleet.history.lock().hears_dead_letter(&letter);
