@@ -16,8 +16,7 @@ use super::intake::Accepted;
 use super::promised::{Event, Promised};
 use super::searched::Searched;
 use crate::domain::{
-    Books, Changes, Command, Decision, Item, Items, Known, Request, Reservation, State, decide, lapse,
-    time_of,
+    Books, Changes, Command, Decision, Item, Items, Known, Request, Reservation, decide, lapse, time_of,
 };
 use crate::fail_point;
 use crate::metrics::{Metrics, Step};
@@ -265,9 +264,7 @@ pub(super) fn products(requests: &[&Request], reservations: &[Reservation]) -> V
         _ => None,
     });
     let asked = asked.flat_map(Items::iter).map(|Item { product, .. }| product.0);
-    let open = reservations.iter().filter(|r| r.state == State::Held || r.state.is_lapsed());
-    let lines = open.filter_map(|r| r.hold.as_ref()).flat_map(|hold| hold.lines.iter());
-    let held = lines.filter(|line| line.open > 0).map(|line| line.product.0);
+    let held = reservations.iter().flat_map(Reservation::open_products).map(|product| product.0);
     let products: BTreeSet<Uuid> = asked.chain(held).collect();
     products.into_iter().collect()
 }

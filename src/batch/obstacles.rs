@@ -111,6 +111,9 @@ impl Survey {
     }
 
     fn has_room_for(&mut self, command: &Command) -> bool {
+        if self.room.is_empty() {
+            return true;
+        }
         let (items, own) = match command {
             Command::Reserve(reserve) => {
                 let own = self.live_holds.get(&reserve.cart.0).and_then(|id| self.lines(*id));

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{CartId, Items, Lines, OrderId, ReservationId};
+use super::{CartId, Items, Lines, OrderId, ProductId, ReservationId};
 
 /// Units of one product. `reserved <= on_hand` always holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +33,15 @@ pub struct Reservation {
     pub hold: Option<Hold>,
     /// Where it is in its life.
     pub state: State,
+}
+
+impl Reservation {
+    /// The products of which it may still give back stock, or, once lapsed, take it again.
+    pub fn open_products(&self) -> impl Iterator<Item = ProductId> {
+        let is_open = self.state == State::Held || self.state.is_lapsed();
+        let lines = self.hold.iter().filter(move |_| is_open).flat_map(|hold| hold.lines.iter());
+        lines.filter(|line| line.open > 0).map(|line| line.product)
+    }
 }
 
 /// What a cart took.

@@ -123,19 +123,23 @@ async fn not_outrun(
     levels: &[(ProductId, StockLevel)],
     reservations: &[Reservation],
 ) -> Result<(), StorageError> {
-    let open = reservations.iter().filter(|r| r.state == State::Held || r.state.is_lapsed());
-    let lines = open.filter_map(|r| r.hold.as_ref()).flat_map(|hold| hold.lines.iter());
-    let mut missing: HashSet<Uuid> = lines.filter(|line| line.open > 0).map(|line| line.product.0).collect();
-    for (product, _) in levels {
-        missing.remove(&product.0);
-    }
+    let missing = not_locked(levels, reservations);
     if missing.is_empty() {
         return Ok(());
     }
     // There may be none: books that are broken hinder nobody (`verify` tells).
-    let missing: Vec<Uuid> = missing.into_iter().collect();
     let are_there = !stock::read(connection, &missing).await?.is_empty();
     if are_there { Err(StorageError::Raced("stock")) } else { Ok(()) }
+}
+
+fn not_locked(levels: &[(ProductId, StockLevel)], reservations: &[Reservation]) -> Vec<Uuid> {
+    let open: HashSet<ProductId> = reservations.iter().flat_map(Reservation::open_products).collect();
+    // As in most batches.
+    if open.is_empty() {
+        return Vec::new();
+    }
+    let locked: HashSet<ProductId> = levels.iter().map(|(product, _)| *product).collect();
+    open.difference(&locked).map(|product| product.0).collect()
 }
 
 /// Outcomes are not written with ON CONFLICT DO NOTHING: that looks every key up twice and writes every row twice, for

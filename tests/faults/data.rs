@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::kit::assert_small;
 use crate::support::books::{assert_refused, migrated};
 use crate::support::deployment::Deployment;
+use crate::support::harness::PATIENT;
 use crate::support::scale::size;
 use crate::support::site::Site;
 use crate::support::{Harness, Message, Setup, eventually};
@@ -69,9 +70,7 @@ const NOTE_STEPS: &str = "
 
 #[tokio::test]
 async fn outcomes_that_expire_together_leave_in_small_steps_while_commands_go_on() {
-    let site = ["LOCK", "STATEMENT", "TRANSACTION"].into_iter().fold(migrated().await, |site, limit| {
-        site.with(&format!("INVENTORY__DATABASE__{limit}_TIMEOUT_MS"), "60000")
-    });
+    let site = PATIENT.into_iter().fold(migrated().await, |site, (name, value)| site.with(name, value));
     let count = size(20_000, 1_000_000);
     let expired = format!(
         "INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at)

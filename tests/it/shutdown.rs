@@ -26,7 +26,7 @@ async fn assert_all_carts_are_served(harness: &mut Harness, carts: &[Message], p
 
 #[tokio::test]
 async fn a_batch_that_can_be_finished_is_finished() {
-    let mut harness = patient().start().await;
+    let mut harness = Setup::new().patient().start().await;
     let product = harness.product(1000).await;
     let (carts, lock) = interrupt(&mut harness, product).await;
     lock.close().await.unwrap();
@@ -79,17 +79,9 @@ async fn assert_stopped_at_once(harness: &mut Harness, product: Uuid, carts: &[M
     assert_all_carts_are_served(harness, carts, product).await;
 }
 
-/// Waits for a lock for longer than anybody waits for its end.
-fn patient() -> Setup {
-    let limits = ["LOCK", "STATEMENT", "TRANSACTION"];
-    limits.into_iter().fold(Setup::new(), |setup, limit| {
-        setup.with(&format!("INVENTORY__DATABASE__{limit}_TIMEOUT_MS"), "600000")
-    })
-}
-
 #[tokio::test]
 async fn a_second_sigterm_stops_at_once() {
-    let mut harness = patient().start().await;
+    let mut harness = Setup::new().patient().start().await;
     let product = harness.product(1000).await;
     let (carts, lock) = interrupt(&mut harness, product).await;
     harness.services()[0].terminate();
@@ -99,7 +91,7 @@ async fn a_second_sigterm_stops_at_once() {
 
 #[tokio::test]
 async fn the_end_of_the_grace_period_stops_at_once() {
-    let mut harness = patient().with("INVENTORY__SHUTDOWN__GRACE_SECONDS", "1").start().await;
+    let mut harness = Setup::new().patient().with("INVENTORY__SHUTDOWN__GRACE_SECONDS", "1").start().await;
     let product = harness.product(1000).await;
     let (carts, lock) = interrupt(&mut harness, product).await;
     assert_stopped_at_once(&mut harness, product, &carts, lock).await;

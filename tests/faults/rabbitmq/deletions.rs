@@ -42,9 +42,7 @@ async fn until_missed(harness: &mut Harness, name: &str) {
 #[tokio::test]
 async fn a_queue_of_commands_that_is_deleted_is_declared_again() {
     // What waits for a lock for too long is nobody's once its queue is gone.
-    let patient = Setup::new().with("INVENTORY__DATABASE__LOCK_TIMEOUT_MS", "30000");
-    let patient = patient.with("INVENTORY__DATABASE__STATEMENT_TIMEOUT_MS", "30000");
-    let mut harness = patient.with("INVENTORY__DATABASE__TRANSACTION_TIMEOUT_MS", "30000").start().await;
+    let mut harness = Setup::new().patient().start().await;
     let product = harness.product(100).await;
     let names = harness.site().names.clone();
     let channel = harness.client.another_channel().await;

@@ -101,11 +101,7 @@ async fn dead_letters_that_cannot_be_written_hold_up_nobody() {
         left.retain(|id| *id != letter.id());
     }
     let commands = scene.site.names.commands.clone();
-    eventually("every command is settled", async || {
-        let queues = scene.broker.rabbitmqctl(&["-q", "list_queues", "name", "messages"]).await;
-        queues.lines().any(|line| line == format!("{commands}\t0"))
-    })
-    .await;
+    eventually("every command is settled", async || scene.broker.have_settled(&[&commands]).await).await;
     // What came again after the channel was closed is there twice.
     eventually("no dead letter is left", async || {
         while client.try_get(&letters).await.is_some() {}

@@ -228,10 +228,8 @@ impl Storm {
     async fn hear_the_rest(&self, listeners: JoinSet<()>) {
         let site = &self.fleet.site;
         let client = Client::connect(&site.servers.amqp_url, &site.names).await;
-        // With what listeners have not acknowledged yet.
         crate::support::eventually("all events and replies are heard", async || {
-            let queues = self.fleet.servers.rabbitmqctl(&["-q", "list_queues", "name", "messages"]).await;
-            [EVENTS, REPLIES].iter().all(|queue| queues.lines().any(|line| line == format!("{queue}\t0")))
+            self.fleet.servers.have_settled(&[EVENTS, REPLIES]).await
         })
         .await;
         drop(listeners);

@@ -139,6 +139,12 @@ impl PrivateServers {
         assert_eq!(self.rabbitmqctl(&["eval", write]).await.trim(), "ok");
     }
 
+    /// Whether nothing is left in these queues, nor in the hands of those who consume them.
+    pub async fn have_settled(&self, queues: &[&str]) -> bool {
+        let told = self.rabbitmqctl(&["-q", "list_queues", "name", "messages"]).await;
+        queues.iter().all(|queue| told.lines().any(|line| line == format!("{queue}\t0")))
+    }
+
     async fn run(&self, action: &str, server: Server) {
         let mut command = Self::script(action);
         command.arg(&self.folder).arg(server.name());
