@@ -10,6 +10,7 @@ mod consumer;
 mod dead_letter;
 mod definitions;
 mod endpoint;
+mod in_hand;
 mod properties;
 mod publication;
 mod publisher;

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lapin::Connection;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicRejectOptions};
-use lapin::{Acker, Connection};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::connection::on;
 use super::dead_letter::dead_letter;
+use super::in_hand::{Handle, InHand};
 use super::{Publication, Publisher, Unpublished};
 use crate::batch::{Disposition, Settlement};
 use crate::contract::{Message, Problem};
@@ -46,48 +46,50 @@ pub(super) struct Settler<'a> {
     outlets: &'a Outlets,
     connection: &'a Connection,
     stop: &'a CancellationToken,
-    /// Deliveries that are settled later; each tells whether they were.
-    open: JoinSet<bool>,
-    /// Whether any delivery was left unsettled: it comes again when the channel closes.
-    has_left_open: bool,
+    /// What is left in it comes again when the channel closes.
+    in_hand: Arc<InHand>,
+    /// What is settled later.
+    later: JoinSet<()>,
 }
 
 /// The deliveries of a batch by what becomes of them.
 #[derive(Default)]
 struct Sorted {
-    done: Vec<Acker>,
+    done: Vec<Handle>,
     replies: Vec<Publication>,
     /// Dead letters, and the deliveries that they were made of.
-    letters: Vec<(Publication, Acker)>,
+    letters: Vec<(Publication, Handle)>,
     waiting: Vec<(Delivery, Message)>,
 }
 
 impl<'a> Settler<'a> {
     pub(super) fn new(outlets: &'a Outlets, connection: &'a Connection, stop: &'a CancellationToken) -> Self {
-        Self { outlets, connection, stop, open: JoinSet::new(), has_left_open: false }
+        Self { outlets, connection, stop, in_hand: Arc::default(), later: JoinSet::new() }
     }
 
     /// Settles a batch; gives what is to be handled again.
     pub(super) async fn settle(
         &mut self,
-        batch: impl Iterator<Item = ((Delivery, Message), Settlement)>,
+        batch: Vec<((Delivery, Message), Settlement)>,
     ) -> Result<Vec<(Delivery, Message)>, lapin::Error> {
+        while self.later.try_join_next().is_some() {}
+        self.in_hand.take(batch.iter().map(|((delivery, _), _)| delivery.delivery_tag)).await;
         let mut sorted = Sorted::default();
         for ((delivery, message), settlement) in batch {
             sorted.replies.extend(settlement.reply.and_then(Publication::reply));
             match settlement.disposition {
-                Disposition::Acknowledge => sorted.done.push(delivery.acker),
+                Disposition::Acknowledge => sorted.done.push(delivery.into()),
                 Disposition::DeadLetter(problem) => self.bury(delivery, &message, &problem, &mut sorted),
                 Disposition::Wait => sorted.waiting.push((delivery, message)),
-                Disposition::Retry => self.give_back(delivery.acker),
+                Disposition::Retry => self.give_back(delivery.into()),
             }
         }
         self.reply(sorted.replies);
         if !sorted.letters.is_empty() {
-            self.open.spawn(bury(sorted.letters, self.outlets.dead_letters.clone(), self.stop.clone()));
+            self.later.spawn(self.burial().bury(sorted.letters));
         }
         fail_point::reach("before-acknowledge");
-        self.acknowledge(sorted.done, !sorted.waiting.is_empty()).await?;
+        on(self.connection, self.in_hand.acknowledge(&sorted.done)).await?;
         Ok(sorted.waiting)
     }
 
@@ -95,7 +97,7 @@ impl<'a> Settler<'a> {
     /// waited for.
     pub(super) async fn finish(mut self) -> Result<(), lapin::Error> {
         let finished = on(self.connection, async {
-            while self.open.join_next().await.is_some() {}
+            while self.later.join_next().await.is_some() {}
             Ok(())
         });
         tokio::select! {
@@ -109,13 +111,13 @@ impl<'a> Settler<'a> {
         self.reply(settlement.reply.and_then(Publication::reply).into_iter().collect());
         if let Disposition::DeadLetter(problem) = settlement.disposition {
             let letter = self.letter(delivery, message, &problem);
-            tokio::spawn(bury_for_good(letter, self.outlets.dead_letters.clone(), self.stop.clone()));
+            tokio::spawn(self.burial().bury_for_good(letter));
         }
     }
 
     fn bury(&self, delivery: Delivery, message: &Message, problem: &Problem, sorted: &mut Sorted) {
         let letter = self.letter(&delivery, message, problem);
-        sorted.letters.push((letter, delivery.acker));
+        sorted.letters.push((letter, delivery.into()));
     }
 
     fn letter(&self, delivery: &Delivery, message: &Message, problem: &Problem) -> Publication {
@@ -123,11 +125,15 @@ impl<'a> Settler<'a> {
         dead_letter(&self.outlets.dead_letter_exchange, message, &delivery.properties, problem)
     }
 
-    fn give_back(&mut self, acker: Acker) {
-        if self.stop.is_cancelled() {
-            self.has_left_open = true;
-        } else {
-            self.open.spawn(give_back(acker));
+    fn burial(&self) -> Burial {
+        let (to, in_hand) = (self.outlets.dead_letters.clone(), Arc::clone(&self.in_hand));
+        Burial { to, in_hand, stop: self.stop.clone() }
+    }
+
+    fn give_back(&mut self, handle: Handle) {
+        if !self.stop.is_cancelled() {
+            let in_hand = Arc::clone(&self.in_hand);
+            self.later.spawn(async move { give_back(&in_hand, &handle).await });
         }
     }
 
@@ -138,99 +144,84 @@ impl<'a> Settler<'a> {
             self.outlets.metrics.replies_dropped(count);
         }
     }
-
-    /// Acknowledges with one frame where that can cover nothing that is still open: it settles all tags below.
-    async fn acknowledge(&mut self, done: Vec<Acker>, has_waiting: bool) -> Result<(), lapin::Error> {
-        while let Some(settled) = self.open.try_join_next() {
-            self.has_left_open |= !settled.unwrap_or_default();
-        }
-        if self.open.is_empty() && !self.has_left_open && !has_waiting {
-            if let Some(last) = done.last() {
-                on(self.connection, last.ack(BasicAckOptions { multiple: true })).await?;
-            }
-            return Ok(());
-        }
-        on(self.connection, async {
-            for acker in done {
-                acker.ack(BasicAckOptions::default()).await?;
-            }
-            Ok(())
-        })
-        .await
-    }
 }
 
-/// Publishes dead letters until the broker has taken them, or the service stops, and acknowledges what they were made of;
-/// says whether it has all. Until then these messages stay where they are.
-async fn bury(letters: Vec<(Publication, Acker)>, to: Publisher, stop: CancellationToken) -> bool {
-    let (mut letters, mut ackers): (Vec<_>, Vec<_>) = letters.into_iter().unzip();
-    loop {
-        let refused = match to.publish(letters.clone()).await {
-            Ok(refused) => refused.positions,
-            Err(error @ Unpublished::NotAllowed(_)) => {
-                warn!(%error, messages = letters.len(), "a message cannot be sent to the dead-letter queue");
-                // RabbitMQ sends it to the dead letters itself once it has been delivered too often, whatever its size.
-                return match &ackers[..] {
-                    [acker] => give_back(acker.clone()).await,
-                    _ => bury_each(letters.into_iter().zip(ackers), to, stop).await,
-                };
-            }
-            Err(error) => {
-                warn!(%error, "messages for the dead-letter queue stay where they are");
-                return false;
-            }
-        };
-        for position in (0..ackers.len()).filter(|position| !refused.contains(position)) {
-            if let Err(error) = ackers[position].ack(BasicAckOptions::default()).await {
-                debug!(%error, "a dead letter could not be acknowledged: its message comes again");
-                return false;
-            }
-        }
-        if refused.is_empty() {
-            return true;
-        }
-        warn!(messages = refused.len(), "the dead-letter queue refuses messages: they stay where they are");
-        letters = refused.iter().map(|position| letters[*position].clone()).collect();
-        ackers = refused.iter().map(|position| ackers[*position].clone()).collect();
-        if stop.run_until_cancelled(tokio::time::sleep(REFUSED_PAUSE)).await.is_none() {
-            return false;
-        }
-    }
-}
-
-/// Publishes a dead letter of what is in no queue any more, until the broker has taken it.
-async fn bury_for_good(letter: Publication, to: Publisher, stop: CancellationToken) {
-    loop {
-        match to.publish(vec![letter.clone()]).await {
-            Ok(refused) if refused.positions.is_empty() => return,
-            Ok(_) if stop.is_cancelled() => break,
-            Ok(_) => _ = stop.run_until_cancelled(tokio::time::sleep(REFUSED_PAUSE)).await,
-            Err(_) => break,
-        }
-    }
-    warn!("a dead letter is lost: it could not be published");
-}
-
-/// Publishes dead letters of which one is not allowed, one after the other.
-async fn bury_each(
-    letters: impl Iterator<Item = (Publication, Acker)>,
+/// Sends dead letters.
+#[derive(Clone)]
+struct Burial {
     to: Publisher,
+    in_hand: Arc<InHand>,
     stop: CancellationToken,
-) -> bool {
-    let mut are_settled = true;
-    for letter in letters {
-        are_settled &= Box::pin(bury(vec![letter], to.clone(), stop.clone())).await;
-    }
-    are_settled
 }
 
-/// Puts a message back after a pause; a dead channel has done so already.
-async fn give_back(acker: Acker) -> bool {
+impl Burial {
+    /// Publishes dead letters until the broker has taken them, or the service stops, and acknowledges what they were made
+    /// of. Until then these messages stay where they are.
+    async fn bury(self, letters: Vec<(Publication, Handle)>) {
+        let (mut letters, mut handles): (Vec<_>, Vec<_>) = letters.into_iter().unzip();
+        loop {
+            let refused = match self.to.publish(letters.clone()).await {
+                Ok(refused) => refused.positions,
+                Err(error @ Unpublished::NotAllowed(_)) => {
+                    warn!(%error, messages = letters.len(), "a message cannot be sent to the dead-letter queue");
+                    return match &handles[..] {
+                        [handle] => give_back(&self.in_hand, handle).await,
+                        _ => self.bury_each(letters.into_iter().zip(handles)).await,
+                    };
+                }
+                Err(error) => {
+                    warn!(%error, "messages for the dead-letter queue stay where they are");
+                    return;
+                }
+            };
+            let is_taken = |position: &usize| !refused.contains(position);
+            let taken: Vec<Handle> =
+                (0..handles.len()).filter(is_taken).map(|position| handles[position].clone()).collect();
+            if let Err(error) = self.in_hand.acknowledge(&taken).await {
+                debug!(%error, "dead letters could not be acknowledged: their messages come again");
+                return;
+            }
+            if refused.is_empty() {
+                return;
+            }
+            warn!(
+                messages = refused.len(),
+                "the dead-letter queue refuses messages: they stay where they are"
+            );
+            letters = refused.iter().map(|position| letters[*position].clone()).collect();
+            handles = refused.iter().map(|position| handles[*position].clone()).collect();
+            if self.stop.run_until_cancelled(tokio::time::sleep(REFUSED_PAUSE)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Publishes dead letters of which one is not allowed, one after the other.
+    async fn bury_each(&self, letters: impl Iterator<Item = (Publication, Handle)>) {
+        for letter in letters {
+            Box::pin(self.clone().bury(vec![letter])).await;
+        }
+    }
+
+    /// Publishes a dead letter of what is in no queue any more, until the broker has taken it.
+    async fn bury_for_good(self, letter: Publication) {
+        loop {
+            match self.to.publish(vec![letter.clone()]).await {
+                Ok(refused) if refused.positions.is_empty() => return,
+                Ok(_) if self.stop.is_cancelled() => break,
+                Ok(_) => _ = self.stop.run_until_cancelled(tokio::time::sleep(REFUSED_PAUSE)).await,
+                Err(_) => break,
+            }
+        }
+        warn!("a dead letter is lost: it could not be published");
+    }
+}
+
+/// Puts a message back after a pause, so that RabbitMQ sends it to the dead letters itself once it has been delivered too
+/// often; a dead channel has put it back already.
+async fn give_back(in_hand: &InHand, handle: &Handle) {
     tokio::time::sleep(RETRY_PAUSE).await;
-    // From RabbitMQ 4.3 on a nack counts no more against the delivery limit, and a reject does.
-    let given_back = acker.reject(BasicRejectOptions { requeue: true }).await;
-    if let Err(error) = &given_back {
+    if let Err(error) = in_hand.give_back(handle).await {
         debug!(%error, "a message could not be given back: its channel has done so");
     }
-    given_back.is_ok()
 }
