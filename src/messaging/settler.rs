@@ -73,7 +73,12 @@ impl<'a> Settler<'a> {
         batch: Vec<((Delivery, Message), Settlement)>,
     ) -> Result<Vec<(Delivery, Message)>, lapin::Error> {
         while self.later.try_join_next().is_some() {}
-        self.in_hand.take(batch.iter().map(|((delivery, _), _)| delivery.delivery_tag)).await;
+        on(self.connection, async {
+            // Whoever acknowledges a dead letter meanwhile may wait for a connection that is gone.
+            self.in_hand.take(batch.iter().map(|((delivery, _), _)| delivery.delivery_tag)).await;
+            Ok(())
+        })
+        .await?;
         let mut sorted = Sorted::default();
         for ((delivery, message), settlement) in batch {
             sorted.replies.extend(settlement.reply.and_then(Publication::reply));
