@@ -175,8 +175,9 @@ impl Harness {
     /// The same where something was killed or away: what was not known to be done was done once more, so events
     /// may come twice. Gives those that nobody awaited.
     pub async fn finish_after_an_outage(mut self) -> Vec<Received> {
-        // What a replica left behind is found only by one that runs.
+        // What a replica left behind, and what a lost channel gave back, is found only by one that runs.
         self.until_all_is_published().await;
+        self.until_no_queue_has_any().await;
         self.deployment.stop().await;
         let again = self.client.events.rest().await;
         self.finish_stopped().await;
@@ -209,6 +210,10 @@ impl Harness {
         assert_in_order(&self.client.stock.rest().await);
         let rest = (self.client.events.rest().await, self.client.replies.rest().await);
         assert!(rest.0.is_empty() && rest.1.is_empty(), "events and replies that nobody awaited: {rest:#?}");
+        self.until_no_queue_has_any().await;
+    }
+
+    async fn until_no_queue_has_any(&self) {
         let Names { commands, queries, dead_letter, .. } = &self.deployment.site.names;
         for queue in [commands, queries, dead_letter] {
             eventually(&format!("an empty {queue}"), async || self.client.depth(queue).await == 0).await;
