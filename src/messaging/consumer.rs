@@ -188,7 +188,7 @@ impl<W: Work> Consumer<W> {
             fail_point::reach("after-receive");
             let settlements = self.work.handle(&messages).await;
             let handled = messages.len();
-            waiting = settler.settle(batch.into_iter().zip(messages).zip(settlements).collect()).await?;
+            waiting = settler.settle(batch.into_iter().zip(messages).zip(settlements)).await?;
             // Others may have it: whoever stops tries no more where nothing can be done.
             if stop.is_cancelled() && waiting.len() == handled {
                 break;

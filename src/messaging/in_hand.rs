@@ -1,4 +1,4 @@
-//! The deliveries of one channel that are not settled yet.
+//! The deliveries of one channel that are settled later than what came after them.
 //!
 //! What is done is acknowledged with as few frames as may be, not for the sake of speed alone: of many single ones a quorum
 //! queue keeps some waiting in the channel, and forgets those when the channel is closed, so that what was done comes
@@ -19,20 +19,27 @@ pub(super) struct Handle {
     acker: Acker,
 }
 
+impl Handle {
+    pub(super) fn tag(&self) -> DeliveryTag {
+        self.tag
+    }
+}
+
 impl From<Delivery> for Handle {
     fn from(delivery: Delivery) -> Self {
         Self { tag: delivery.delivery_tag, acker: delivery.acker }
     }
 }
 
-/// The tags of what is not settled yet. Locked while frames are written: one that covers all below it must not overtake the
+/// The tags of what a batch has left open. Locked while frames are written: one that covers all below it must not overtake the
 /// one of a delivery below it.
 #[derive(Debug, Default)]
 pub(super) struct InHand(Mutex<BTreeSet<DeliveryTag>>);
 
 impl InHand {
-    /// Takes deliveries in hand, in the order in which they came; some may be already.
-    pub(super) async fn take(&self, tags: impl Iterator<Item = DeliveryTag>) {
+    /// Keeps what a batch leaves open, before anything of that or a later batch is acknowledged; some may have been kept
+    /// before.
+    pub(super) async fn keep(&self, tags: impl Iterator<Item = DeliveryTag>) {
         self.0.lock().await.extend(tags);
     }
 

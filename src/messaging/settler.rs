@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lapin::Connection;
 use lapin::message::Delivery;
+use lapin::types::DeliveryTag;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -60,6 +61,16 @@ struct Sorted {
     /// Dead letters, and the deliveries that they were made of.
     letters: Vec<(Publication, Handle)>,
     waiting: Vec<(Delivery, Message)>,
+    returned: Vec<Handle>,
+}
+
+impl Sorted {
+    /// The tags of what is not done.
+    fn open(&self) -> impl Iterator<Item = DeliveryTag> {
+        let letters = self.letters.iter().map(|(_, handle)| handle);
+        let waiting = self.waiting.iter().map(|(delivery, _)| delivery.delivery_tag);
+        letters.chain(&self.returned).map(Handle::tag).chain(waiting)
+    }
 }
 
 impl<'a> Settler<'a> {
@@ -70,15 +81,9 @@ impl<'a> Settler<'a> {
     /// Settles a batch; gives what is to be handled again.
     pub(super) async fn settle(
         &mut self,
-        batch: Vec<((Delivery, Message), Settlement)>,
+        batch: impl Iterator<Item = ((Delivery, Message), Settlement)>,
     ) -> Result<Vec<(Delivery, Message)>, lapin::Error> {
         while self.later.try_join_next().is_some() {}
-        on(self.connection, async {
-            // Whoever acknowledges a dead letter meanwhile may wait for a connection that is gone.
-            self.in_hand.take(batch.iter().map(|((delivery, _), _)| delivery.delivery_tag)).await;
-            Ok(())
-        })
-        .await?;
         let mut sorted = Sorted::default();
         for ((delivery, message), settlement) in batch {
             sorted.replies.extend(settlement.reply.and_then(Publication::reply));
@@ -86,9 +91,16 @@ impl<'a> Settler<'a> {
                 Disposition::Acknowledge => sorted.done.push(delivery.into()),
                 Disposition::DeadLetter(problem) => self.bury(delivery, &message, &problem, &mut sorted),
                 Disposition::Wait => sorted.waiting.push((delivery, message)),
-                Disposition::Retry => self.give_back(delivery.into()),
+                Disposition::Retry => sorted.returned.push(delivery.into()),
             }
         }
+        on(self.connection, async {
+            // Whoever acknowledges a dead letter meanwhile may wait for a connection that is gone.
+            self.in_hand.keep(sorted.open()).await;
+            Ok(())
+        })
+        .await?;
+        sorted.returned.into_iter().for_each(|handle| self.give_back(handle));
         self.reply(sorted.replies);
         if !sorted.letters.is_empty() {
             self.later.spawn(self.burial().bury(sorted.letters));
