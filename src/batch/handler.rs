@@ -53,10 +53,10 @@ impl Handler {
         self.metrics.step(Step::Decode, started.elapsed());
         let accepted: Vec<&Accepted> = intake.iter().filter_map(|taken| taken.as_ref().ok()).collect();
         let settled = Turn::new(self, &accepted).run().await;
-        // Where none was done nobody knows yet whether PostgreSQL is there.
+        // Where none was done nobody knows yet whether PostgreSQL is there, and at the end there is no time to find out.
         if settled.len() < messages.len()
             && settled.iter().all(Settlement::waits)
-            && !self.wait_for_database().await
+            && (self.stop.is_cancelled() || !self.wait_for_database().await)
         {
             return vec![Settlement::wait(); messages.len()];
         }

@@ -64,13 +64,17 @@ impl<'a> Turn<'a> {
         if before.is_empty() && self.handler.resting.is_empty() {
             return;
         }
-        // Where this fails the survey does as well.
-        let _ = self.handler.bookkeeper.queue_for_one(&self.handler.obstacles).await;
+        let bookkeeper = &self.handler.bookkeeper;
+        let queued = bookkeeper.queue_for_one(&self.handler.obstacles).await;
         let known = self.handler.obstacles.get();
-        // Otherwise whoever tries finds out.
         let all: Part = (0..self.commands.len()).collect();
-        let Ok(mut survey) = self.handler.bookkeeper.survey(&self.requests_of(&all), Some(&known)).await
-        else {
+        let survey = match queued {
+            // One deadline is enough to learn that PostgreSQL says nothing.
+            Err(error) if error.is_away() => Err(error),
+            _ => bookkeeper.survey(&self.requests_of(&all), Some(&known)).await,
+        };
+        // Otherwise whoever tries finds out.
+        let Ok(mut survey) = survey else {
             return self.pass_over_resting();
         };
         if survey.obstacles.is_empty() && !before.is_empty() {

@@ -21,7 +21,7 @@ const TRIED_AGAIN: &str = r#"inventory_transactions_retried_total{reason="databa
 /// Commands that wait for a lock, or because they take too long.
 const WAITING: &str = "inventory_commands_waiting";
 
-async fn until_waiting(service: &Service, commands: usize) {
+pub async fn until_waiting(service: &Service, commands: usize) {
     let awaited = format!("{commands} commands wait");
     eventually(&awaited, async || service.metric(WAITING).await == commands as u64).await;
 }

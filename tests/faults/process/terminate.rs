@@ -1,9 +1,11 @@
 //! SIGTERM at each fail point: what is in hand is finished, and the service ends with 0.
 
+use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::fail_points::{POINTS, assert_told_the_same};
 use crate::kit::{Proxy, Weather, between_services};
+use crate::postgresql::until_waiting;
 use crate::support::load::assert_one_outcome_each;
 use crate::support::outage::until_missing;
 use crate::support::site::Site;
@@ -76,6 +78,28 @@ async fn terminated_while_postgresql_says_nothing_it_lets_go_of_what_it_has() {
     let mut events = harness.client.events.take(carts.len(), "all outcomes").await;
     events.extend(harness.finish_after_an_outage().await);
     assert_one_outcome_each(&events, &carts);
+}
+
+/// Each look at what is locked waits for an answer, and the grace period is not much longer than two such waits.
+#[tokio::test]
+async fn terminated_while_postgresql_says_nothing_it_lets_go_of_what_waits_for_a_lock() {
+    let (mut harness, product) = between_services(Setup::new()).await;
+    let proxy = Proxy::before(&harness.site().database.url).await;
+    let mut service = harness.site().start_service_with(&[("DATABASE_URL", &proxy.url)]).await;
+    service.ready().await;
+    let lock = harness.site().database.lock_stock(product).await;
+    let cart = Message::reserve(Uuid::new_v4(), &[(product, 1)]);
+    harness.client.send(&cart).await;
+    until_waiting(&service, 1).await;
+    proxy.set(Weather::BlackHole);
+    service.terminate();
+    assert_eq!(service.exit().await.code(), Some(0));
+    lock.close().await.unwrap();
+
+    harness.add_replica().await;
+    let mut events = vec![harness.next_outcome_of(&cart).await];
+    events.extend(harness.finish_after_an_outage().await);
+    assert_one_outcome_each(&events, &[cart]);
 }
 
 #[tokio::test]
