@@ -1,5 +1,6 @@
 //! How a command fails: a sentence on the standard error stream, and an exit code that means something.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::config::SettingsError;
@@ -29,9 +30,9 @@ impl Failure {
     }
 
     /// Tells the user.
-    #[expect(clippy::print_stderr, reason = "this is what the user reads")]
     pub(super) fn report(&self) -> ExitCode {
-        eprintln!("inventory: {self}");
+        // The exit code tells even where this cannot.
+        let _ = writeln!(io::stderr(), "inventory: {self}");
         match self {
             Self::No(_) => ExitCode::from(1),
             Self::Usage(_) => ExitCode::from(2),

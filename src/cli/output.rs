@@ -19,6 +19,18 @@ pub(super) fn written(result: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
+/// What became of telling about a change: it is made, whether or not that can be told.
+pub(super) fn told(result: io::Result<()>) -> Result<(), Failure> {
+    written(result).map_err(|failure| Failure::system(format!("it is done, but cannot be told: {failure}")))
+}
+
+/// Prints a text, and the end of its line.
+pub(super) fn text(text: &str) -> io::Result<()> {
+    let mut out = stdout();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
 /// Prints one JSON document, and the end of its line.
 pub(super) fn json(document: &impl Serialize) -> io::Result<()> {
     let mut out = stdout();

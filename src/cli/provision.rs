@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::Failure;
-use super::output::{self, stdout, written};
+use super::output::{self, stdout, told, written};
 use crate::config::Settings;
 use crate::provision::{Login, Logins, Order, Rabbitmqctl, provide_roles, provide_users, script};
 
@@ -76,13 +76,12 @@ impl<'a> From<&'a Login> for Fresh<'a> {
 }
 
 /// Prints the script; the passwords go to the standard error stream, apart from it.
-#[expect(clippy::print_stderr, reason = "this is what the user asked for")]
 fn print_script(settings: &Settings, order: &Order, rabbitmqctl: &Rabbitmqctl) -> Result<(), Failure> {
     let logins = Logins::new(order, settings)?;
     let script = script(order, &logins, settings, rabbitmqctl)?;
-    written(stdout().write_all(script.as_bytes()))?;
+    written(output::text(script.trim_end()))?;
     for fresh in fresh(&logins.all()) {
-        eprintln!("{}={}", fresh.variable, fresh.password);
+        writeln!(io::stderr(), "{}={}", fresh.variable, fresh.password).map_err(Failure::system)?;
     }
     Ok(())
 }
@@ -100,8 +99,7 @@ async fn provide(
     // Whatever became of the second server: nobody will tell the passwords of the first again.
     new.extend(provided.iter().flatten());
     let fresh = fresh(&new);
-    let told = if json { output::json(&serde_json::json!({ "new": fresh })) } else { tell(&fresh) };
-    written(told)?;
+    told(if json { output::json(&serde_json::json!({ "new": fresh })) } else { tell(&fresh) })?;
     Ok(provided.map(|_| ())?)
 }
 

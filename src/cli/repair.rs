@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Failure;
-use super::output::{self, stdout, written};
+use super::output::{self, stdout, told, written};
 use super::stock::{open, operator};
 use super::verify::{WireFinding, line, unbalanced, with_progress};
 use crate::batch::{Bookkeeper, Searched};
@@ -47,7 +47,7 @@ pub(super) async fn run(settings: &Settings, reason: Option<&str>, json: bool) -
     done.extend(mend_stock(&database, &stock, order).await?);
     let mended: Vec<(&Finding, Mended)> =
         done.iter().map(|(finding, mended)| (finding, mended.clone())).collect();
-    written(print(&mended, json, true))?;
+    told(print(&mended, json, true))?;
     let left = with_progress(&database, settings, Scope::Everything).await?;
     drop(guard);
     if left.is_balanced() { Ok(()) } else { Err(what_is_left(&left)) }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Failure;
+use super::output::{self, told};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
 use crate::storage::{Database, migrations};
@@ -21,16 +22,14 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 /// Brings the database up to date.
-#[expect(clippy::print_stdout, reason = "this is what the user asked for")]
 pub(super) async fn migrate(settings: &Settings, json: bool) -> Result<(), Failure> {
     let database = Database::for_operator(&settings.database)?;
     database.try_connect().await?;
     migrations::apply(&database).await?;
     let version = migrations::latest();
-    if json {
-        println!("{}", serde_json::json!({ "migration": version }));
+    told(if json {
+        output::json(&serde_json::json!({ "migration": version }))
     } else {
-        println!("the database is up to date: migration {version}");
-    }
-    Ok(())
+        output::text(&format!("the database is up to date: migration {version}"))
+    })
 }

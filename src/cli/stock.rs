@@ -1,9 +1,12 @@
 //! `inventory stock set`, `adjust` and `show`.
 
+use std::io;
+
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::Failure;
+use super::output::{self, told, written};
 use crate::config::Settings;
 use crate::domain::{ProductId, StockLevel};
 use crate::storage::stock_change::{self, Change};
@@ -39,16 +42,14 @@ pub(super) async fn adjust(
 async fn change(settings: &Settings, product: Uuid, change: Change, json: bool) -> Result<(), Failure> {
     let database = open(settings).await?;
     let level = stock_change::apply(&database, ProductId(product), change, &operator()).await?;
-    print(product, level, json);
-    Ok(())
+    told(print(product, level, json))
 }
 
 pub(super) async fn show(settings: &Settings, product: Uuid, json: bool) -> Result<(), Failure> {
     let database = open(settings).await?;
     let levels = database.using(async |connection| stock::read(connection, &[product]).await).await?;
     let (_, level) = levels.first().ok_or_else(|| unknown(product))?;
-    print(product, *level, json);
-    Ok(())
+    written(print(product, *level, json))
 }
 
 /// Nobody has counted this product yet.
@@ -74,14 +75,14 @@ pub(super) fn operator() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the user asked for")]
-fn print(product: Uuid, level: StockLevel, json: bool) {
+fn print(product: Uuid, level: StockLevel, json: bool) -> io::Result<()> {
     let StockLevel { on_hand, reserved, .. } = level;
     let available = level.available();
     if json {
-        let shown = Shown { product_id: product, on_hand, reserved, available };
-        println!("{}", serde_json::to_string(&shown).unwrap_or_default());
+        output::json(&Shown { product_id: product, on_hand, reserved, available })
     } else {
-        println!("product    {product}\non hand    {on_hand}\nreserved   {reserved}\navailable  {available}");
+        output::text(&format!(
+            "product    {product}\non hand    {on_hand}\nreserved   {reserved}\navailable  {available}"
+        ))
     }
 }

@@ -1,7 +1,7 @@
 //! `inventory stock import`: reads a CSV file of any size in constant memory.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder, Terminator, Trim};
@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
 use super::args::uuid;
+use super::output::{self, told};
 use super::stock::{open, operator};
 use crate::config::Settings;
 use crate::storage::stock_change::ON_HAND_MAX;
@@ -61,8 +62,7 @@ pub(super) async fn run(settings: &Settings, path: &Path, json: bool) -> Result<
     progress.set_message("writing");
     import.write(&operator()).await?;
     progress.finish_and_clear();
-    print(count, json);
-    Ok(())
+    told(print(count, json))
 }
 
 fn bar() -> ProgressStyle {
@@ -165,11 +165,10 @@ fn refused(path: &Path, fault: &Fault) -> Failure {
     Failure::No(format!("{}, line {}: {}; nothing was imported", path.display(), fault.line, fault.reason))
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the user asked for")]
-fn print(lines: u64, json: bool) {
+fn print(lines: u64, json: bool) -> io::Result<()> {
     if json {
-        println!("{}", serde_json::json!({ "imported": lines }));
+        output::json(&serde_json::json!({ "imported": lines }))
     } else {
-        println!("imported {lines} lines");
+        output::text(&format!("imported {lines} lines"))
     }
 }
