@@ -60,7 +60,8 @@ fn assert_within(settings: &Settings) {
         assert!((1..=255).contains(&name.len()), "{name}");
     }
     assert!(amqp.commands_prefetch >= 1 && amqp.queries_prefetch >= 1);
-    assert!(amqp.delivery_limit >= 1 && amqp.heartbeat_seconds >= 1 && amqp.timeout_ms >= 1);
+    assert!(amqp.delivery_limit >= 1 && amqp.heartbeat_seconds >= 1);
+    assert!(amqp.connect_timeout_ms >= 1 && amqp.timeout_ms >= 1);
     assert!((1..=65_535).contains(&batch.commands) && (1..=1_000_000).contains(&batch.lines));
     assert!(batch.beside_queries_ms <= 1000);
     assert!(outbox.lease_seconds >= 1 && outbox.sweep_interval_ms >= 1);

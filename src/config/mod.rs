@@ -105,7 +105,9 @@ pub struct AmqpSettings {
     pub unrouted_max_length: u32,
     /// Seconds between heartbeats.
     pub heartbeat_seconds: u16,
-    /// Longest wait for RabbitMQ to connect, declare, confirm or close, in milliseconds.
+    /// Longest wait for a connection, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// Longest wait for RabbitMQ to declare, confirm or close, in milliseconds.
     pub timeout_ms: u64,
 }
 
@@ -355,10 +357,17 @@ impl AmqpSettings {
         require("amqp.queries_prefetch", self.queries_prefetch >= 1, "must be at least 1")?;
         require("amqp.delivery_limit", self.delivery_limit >= 1, "must be at least 1")?;
         require("amqp.heartbeat_seconds", self.heartbeat_seconds >= 1, "must be at least 1")?;
+        require("amqp.connect_timeout_ms", self.connect_timeout_ms >= 1, "must be at least 1")?;
         require("amqp.timeout_ms", self.timeout_ms >= 1, "must be at least 1")
     }
 
-    /// Longest wait for RabbitMQ.
+    /// Longest wait for a connection.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    /// Longest wait for RabbitMQ to do what it is told.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)

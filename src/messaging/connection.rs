@@ -161,7 +161,7 @@ impl Link {
     }
 
     async fn try_connect(&mut self) -> Result<Connection, ConnectError> {
-        let limit = self.settings.timeout();
+        let limit = self.settings.connect_timeout();
         let properties =
             ConnectionProperties::default().with_connection_name(format!("{APP_ID} {}", self.name).into());
         let mut nodes = endpoint::parse("amqp.url", &self.url)?;
@@ -171,6 +171,7 @@ impl Link {
         let certificates = endpoint::certificates(&self.settings)?;
         let connecting = self.socket.connect(uri, properties, certificates, limit);
         let connection = timeout(limit, connecting).await.map_err(|_| ConnectError::TimedOut(limit))??;
+        let limit = self.settings.timeout();
         let declaring = topology::ensure(&connection, &self.settings);
         timeout(limit, declaring).await.map_err(|_| ConnectError::TimedOut(limit))??;
         Ok(connection)

@@ -34,6 +34,7 @@ fn a_number_that_is_too_small_is_named() {
         "amqp.queries_prefetch",
         "amqp.delivery_limit",
         "amqp.heartbeat_seconds",
+        "amqp.connect_timeout_ms",
         "amqp.timeout_ms",
         "batch.commands",
         "batch.lines",

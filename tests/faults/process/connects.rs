@@ -53,7 +53,7 @@ async fn connects_that_are_refused_or_not_answered_leave_nothing_behind() {
     let settings = [
         ("AMQP_URL", rabbitmq.url.as_str()),
         ("DATABASE_URL", postgresql.url.as_str()),
-        ("INVENTORY__AMQP__TIMEOUT_MS", "1000"),
+        ("INVENTORY__AMQP__CONNECT_TIMEOUT_MS", "1000"),
         ("INVENTORY__DATABASE__CONNECT_TIMEOUT_MS", "200"),
         ("INVENTORY__DATABASE__MAX_CONNECTIONS", &POOL.to_string()),
     ];

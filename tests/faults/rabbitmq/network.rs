@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use uuid::Uuid;
+
 use super::broker::took;
 use crate::kit::{Blow, Proxy, Weather};
 use crate::support::deployment::Deployment;
@@ -11,13 +13,12 @@ use crate::support::{Harness, eventually};
 
 /// As impatient as can be where connecting takes a while.
 const IMPATIENT: [(&str, &str); 2] =
-    [("INVENTORY__AMQP__TIMEOUT_MS", "1000"), ("INVENTORY__AMQP__HEARTBEAT_SECONDS", "2")];
+    [("INVENTORY__AMQP__CONNECT_TIMEOUT_MS", "1000"), ("INVENTORY__AMQP__HEARTBEAT_SECONDS", "2")];
 
 /// Connections of a service: commands, queries, events and replies.
 const LINKS: usize = 4;
 
-#[tokio::test]
-async fn a_black_hole_is_noticed_and_what_it_held_up_goes_on_after_it() {
+async fn behind_a_proxy() -> (Proxy, Harness, Uuid) {
     let site = Site::shared().await;
     let proxy = Proxy::before(&site.servers.amqp_url).await;
     let settings = [&IMPATIENT[..], &[("AMQP_URL", proxy.url.as_str())]].concat();
@@ -26,7 +27,32 @@ async fn a_black_hole_is_noticed_and_what_it_held_up_goes_on_after_it() {
     let mut harness = Harness::of(Deployment { services: vec![service], site }).await;
     let product = harness.product(1000).await;
     harness.next_stock_event(product).await;
+    (proxy, harness, product)
+}
 
+/// Its address is another server's now, as after a failover: no end of the old connections is ever told.
+#[tokio::test]
+async fn a_rabbitmq_that_is_gone_without_a_word_is_found_again() {
+    let (proxy, mut harness, product) = behind_a_proxy().await;
+    let mut load = Load::start(harness.site(), product, 250);
+    load.confirmed(50).await;
+    let made = proxy.seen().connections;
+    proxy.strike(Blow::Silence);
+    proxy.until("all connections once more", |seen| seen.connections >= made + LINKS).await;
+    harness.services()[0].ready().await;
+    let carts = load.end().await;
+    let mut events = Vec::new();
+    for cart in &carts {
+        events.push(harness.next_outcome_of(cart).await);
+    }
+    harness.assert_level(product, 750, 250).await;
+    events.extend(harness.finish_after_an_outage().await);
+    assert_one_outcome_each(&events, &carts);
+}
+
+#[tokio::test]
+async fn a_black_hole_is_noticed_and_what_it_held_up_goes_on_after_it() {
+    let (proxy, mut harness, product) = behind_a_proxy().await;
     let mut load = Load::start(harness.site(), product, 250);
     load.confirmed(50).await;
     proxy.set(Weather::BlackHole);
@@ -75,7 +101,7 @@ async fn a_broker_that_refuses_and_then_never_shakes_hands_is_waited_for() {
     took(over.elapsed());
     let mut harness = Harness::of(Deployment { services: vec![service], site }).await;
     let product = harness.product(1).await;
-    harness.reserve(uuid::Uuid::new_v4(), &[(product, 1)]).await.reservation();
+    harness.reserve(Uuid::new_v4(), &[(product, 1)]).await.reservation();
     harness.finish().await;
 }
 
@@ -106,7 +132,7 @@ async fn where_one_node_does_not_answer_the_next_is_tried() {
     proxies[1].strike(Blow::Reset);
     let mut harness = Harness::of(Deployment { services: vec![service], site }).await;
     let product = harness.product(1).await;
-    harness.reserve(uuid::Uuid::new_v4(), &[(product, 1)]).await.reservation();
+    harness.reserve(Uuid::new_v4(), &[(product, 1)]).await.reservation();
     harness.services()[0].ready().await;
     harness.finish_after_an_outage().await;
 }
