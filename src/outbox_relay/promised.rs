@@ -34,7 +34,11 @@ impl Relay {
     /// Relays what commits promise, until nobody is left to promise anything.
     pub async fn relay(self, promised: mpsc::Receiver<Promised>, stop: CancellationToken) {
         let (published, confirmed) = mpsc::channel(PUBLISHED_WAITING_MAX);
-        tokio::join!(self.publish_promised(promised, published), self.forget_published(confirmed, &stop));
+        let publishing = self.publish_promised(promised, published);
+        let ((), is_there) = tokio::join!(publishing, self.forget_published(confirmed, &stop));
+        if !is_there {
+            return;
+        }
         // The last of this replica: nobody else may be there to see to it. Others may go on to promise more.
         let mut late = 0;
         for _ in 0..LAST_ROUNDS_MAX {
@@ -79,8 +83,13 @@ impl Relay {
         })
     }
 
-    /// Deletes what is published, now and then and while the next is being published.
-    async fn forget_published(&self, mut published: mpsc::Receiver<Published>, stop: &CancellationToken) {
+    /// Deletes what is published, now and then and while the next is being published. Says at the end whether PostgreSQL is
+    /// there.
+    async fn forget_published(
+        &self,
+        mut published: mpsc::Receiver<Published>,
+        stop: &CancellationToken,
+    ) -> bool {
         let mut all = Vec::new();
         while published.recv_many(&mut all, PUBLISHED_WAITING_MAX).await > 0 {
             let done = all.drain(..).fold(Published::default(), Published::and);
@@ -88,13 +97,17 @@ impl Relay {
                 continue;
             }
             fail_point::reach("before-outbox-delete");
-            self.forget(&done, stop).await;
+            if !self.forget(&done, stop).await {
+                return false;
+            }
             stop.run_until_cancelled(tokio::time::sleep(FORGET_PAUSE)).await;
         }
+        true
     }
 
-    /// The same, until it is done. What cannot be deleted in the end is published once more by somebody.
-    async fn forget(&self, published: &Published, stop: &CancellationToken) {
+    /// The same, until it is done. What cannot be deleted in the end is published once more by somebody. `false` where the
+    /// service stops while PostgreSQL is away: every further word to it would wait for a deadline of its own.
+    async fn forget(&self, published: &Published, stop: &CancellationToken) -> bool {
         while let Err(error) =
             self.database.using(async |connection| self.settle(connection, published, 0).await).await
         {
@@ -104,9 +117,10 @@ impl Relay {
                 break;
             }
             if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
-                break;
+                return !error.is_away();
             }
         }
+        true
     }
 }
 

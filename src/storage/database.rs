@@ -15,6 +15,15 @@ use crate::config::{DatabaseSettings, SettingsError};
 /// Longest wait for the answer to a ping.
 const PING_MAX: Duration = Duration::from_secs(2);
 
+/// PostgreSQL would keep the session of a machine that is gone for two hours, with all that it has locked; and has only so
+/// many.
+const OF_A_MACHINE_THAT_IS_GONE: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "60s"),
+];
+
 /// The Inventory Database. Cheap to clone; connects when it is first used.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -32,11 +41,6 @@ impl Database {
                 ("statement_timeout", ms(settings.statement_timeout_ms)),
                 ("lock_timeout", ms(settings.lock_timeout_ms)),
                 ("idle_in_transaction_session_timeout", ms(settings.transaction_timeout_ms)),
-                // PostgreSQL would keep the session of a machine that is gone for two hours, and has only so many.
-                ("tcp_keepalives_idle", "30".to_owned()),
-                ("tcp_keepalives_interval", "10".to_owned()),
-                ("tcp_keepalives_count", "3".to_owned()),
-                ("tcp_user_timeout", "60s".to_owned()),
                 // Every statement of the service goes by a key, however full or empty the planner takes a table to be.
                 ("enable_seqscan", "off".to_owned()),
                 // So the plan of a statement is always the same, and is made once: for a batch of a few commands making it
@@ -72,6 +76,7 @@ impl Database {
             })
             .and_then(|options| transport::checked(options, settings.allow_plain_text))?
             .application_name(crate::contract::APP_ID)
+            .options(OF_A_MACHINE_THAT_IS_GONE)
             .options(session.iter().map(|(name, value)| (*name, value.as_str())))
             .log_statements(LevelFilter::Off)
             .log_slow_statements(LevelFilter::Warn, Duration::from_secs(5));

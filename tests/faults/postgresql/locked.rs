@@ -313,3 +313,31 @@ async fn a_locked_row_of_the_outbox_holds_up_no_command() {
     told.retain(|event| !carts.iter().any(|cart| event.causation_id().as_deref() == Some(cart.id())));
     assert!(told.is_empty(), "{told:?}");
 }
+
+/// What the replica that publishes in order has locked for that (`IN_ORDER` in `storage/advisory_lock.rs`).
+const IN_ORDER: i64 = 0x1517_0c4c;
+
+#[tokio::test]
+async fn a_locked_stock_event_holds_up_no_other() {
+    let mut harness = start().await;
+    let [locked, free] = harness.products([1, 1]).await;
+    for product in [locked, free] {
+        harness.next_stock_event(product).await;
+    }
+    let mut lock = harness.site().database.connect().await;
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(IN_ORDER).execute(&mut lock).await.unwrap();
+    harness.reserve(Uuid::new_v4(), &[(locked, 1)]).await.reservation();
+    sqlx::raw_sql("BEGIN").execute(&mut lock).await.unwrap();
+    let sql = "SELECT 1 FROM outbox WHERE is_ordered FOR UPDATE";
+    assert_eq!(sqlx::query(sql).fetch_all(&mut lock).await.unwrap().len(), 1);
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(IN_ORDER).execute(&mut lock).await.unwrap();
+
+    harness.reserve(Uuid::new_v4(), &[(free, 1)]).await.reservation();
+    harness.next_stock_event(free).await;
+    let told = harness.client.stock.rest().await;
+    assert!(told.is_empty(), "{told:?}");
+
+    lock.close().await.unwrap();
+    harness.next_stock_event(locked).await;
+    harness.finish().await;
+}
