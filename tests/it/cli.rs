@@ -53,6 +53,25 @@ async fn set_adjust_and_show() {
     assert_eq!(json_of(&site.inventory(&["stock", "set", &id, "0", "--json"]).await), level(0));
 }
 
+/// Whoever took it for not done would adjust once more.
+#[tokio::test]
+async fn what_is_done_and_cannot_be_told_says_that_it_is_done() {
+    let site = migrated().await;
+    let product = Uuid::new_v4();
+    let id = product.to_string();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for form in [&[][..], &["--json"]] {
+        let mut command = site.command(&[&["stock", "adjust", &id, "5"], form].concat());
+        command.stdout(full());
+        assert_refused(&run(command).await, 3, &["it is done, but cannot be told"]);
+    }
+    assert_eq!(shown(&site, product).await["onHand"], 10);
+
+    let mut command = site.command(&["stock", "adjust", &id, "-11"]);
+    command.stderr(full());
+    assert_eq!(run(command).await.code, Some(1));
+}
+
 #[tokio::test]
 async fn less_than_is_reserved_is_refused() {
     let mut harness = Harness::start().await;
