@@ -53,10 +53,11 @@ impl Handler {
         self.metrics.step(Step::Decode, started.elapsed());
         let accepted: Vec<&Accepted> = intake.iter().filter_map(|taken| taken.as_ref().ok()).collect();
         let settled = Turn::new(self, &accepted).run().await;
-        // Where none was done nobody knows yet whether PostgreSQL is there, and at the end there is no time to find out.
+        // Where none was done nobody knows yet whether PostgreSQL is there. At the end, those who wait have waited for that.
+        let is_let_go = self.stop.is_cancelled() && !settled.is_empty();
         if settled.len() < messages.len()
             && settled.iter().all(Settlement::waits)
-            && (self.stop.is_cancelled() || !self.wait_for_database().await)
+            && (is_let_go || !self.wait_for_database().await)
         {
             return vec![Settlement::wait(); messages.len()];
         }

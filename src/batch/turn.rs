@@ -69,8 +69,8 @@ impl<'a> Turn<'a> {
         let known = self.handler.obstacles.get();
         let all: Part = (0..self.commands.len()).collect();
         let survey = match queued {
-            // One deadline is enough to learn that PostgreSQL says nothing.
-            Err(error) if error.is_away() => Err(error),
+            // At the end there is no time to learn once more that PostgreSQL says nothing.
+            Err(error) if error.is_away() && self.handler.stop.is_cancelled() => Err(error),
             _ => bookkeeper.survey(&self.requests_of(&all), Some(&known)).await,
         };
         // Otherwise whoever tries finds out.

@@ -99,8 +99,9 @@ async fn provide(
     // Whatever became of the second server: nobody will tell the passwords of the first again.
     new.extend(provided.iter().flatten());
     let fresh = fresh(&new);
-    told(if json { output::json(&serde_json::json!({ "new": fresh })) } else { tell(&fresh) })?;
-    Ok(provided.map(|_| ())?)
+    let telling = if json { output::json(&serde_json::json!({ "new": fresh })) } else { tell(&fresh) };
+    provided?;
+    told(telling)
 }
 
 fn fresh<'a>(logins: &[&'a Login]) -> Vec<Fresh<'a>> {

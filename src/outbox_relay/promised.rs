@@ -59,7 +59,7 @@ impl Relay {
         loop {
             tokio::select! {
                 biased;
-                // The other side ends only after this one.
+                // The other side ends only after this one, or where nothing can be deleted any more.
                 Some(done) = publishing.next() => {
                     let _ = published.send(done).await;
                 }
@@ -117,7 +117,7 @@ impl Relay {
                 break;
             }
             if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
-                return !error.is_away();
+                return !error.is_away() || self.database.ping().await.is_ok();
             }
         }
         true

@@ -188,8 +188,9 @@ pub async fn claim_orphans(
 }
 
 /// The first events that are published in order, to be deleted in the same transaction; nothing while another replica
-/// is at it. What somebody else has locked comes later: it could not be deleted, and would be published again and again. The keys of the rows with events of one product have the order in which they happened: they are given
-/// under the lock of its stock.
+/// is at it. The keys of the rows with events of one product have the order in which they happened: they are given
+/// under the lock of its stock. What somebody else has locked comes later, for it could not be deleted and would be published
+/// again and again; and after it what is about the same product.
 pub async fn next_in_order(connection: &mut PgConnection) -> Result<Option<Vec<Waiting>>, StorageError> {
     let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(advisory_lock::IN_ORDER)
@@ -199,8 +200,16 @@ pub async fn next_in_order(connection: &mut PgConnection) -> Result<Option<Vec<W
         return Ok(None);
     }
     let events = sqlx::query_as(
-        "SELECT outbox_id, event.*
-         FROM (SELECT * FROM outbox WHERE is_ordered ORDER BY outbox_id LIMIT $1 FOR UPDATE SKIP LOCKED) AS next,
+        "WITH next AS (
+             SELECT * FROM outbox WHERE is_ordered ORDER BY outbox_id LIMIT $1 FOR UPDATE SKIP LOCKED),
+         free AS (
+             SELECT * FROM next
+             WHERE NOT EXISTS (
+                 SELECT FROM outbox AS locked
+                 WHERE locked.is_ordered AND locked.outbox_id < next.outbox_id AND locked.subjects && next.subjects
+                     AND locked.outbox_id NOT IN (SELECT outbox_id FROM next)))
+         SELECT outbox_id, event.*
+         FROM free,
              unnest(event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
                     traceparents, tracestates) WITH ORDINALITY
                  AS event (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,

@@ -332,12 +332,17 @@ async fn a_locked_stock_event_holds_up_no_other() {
     assert_eq!(sqlx::query(sql).fetch_all(&mut lock).await.unwrap().len(), 1);
     sqlx::query("SELECT pg_advisory_unlock($1)").bind(IN_ORDER).execute(&mut lock).await.unwrap();
 
+    let more = ["stock", "adjust", &locked.to_string(), "1"];
+    assert_eq!(harness.site().inventory(&more).await.code, Some(0));
     harness.reserve(Uuid::new_v4(), &[(free, 1)]).await.reservation();
     harness.next_stock_event(free).await;
+    // Not what came of it later either.
     let told = harness.client.stock.rest().await;
     assert!(told.is_empty(), "{told:?}");
 
     lock.close().await.unwrap();
-    harness.next_stock_event(locked).await;
+    for awaited in ["StockDepleted", "StockReplenished"] {
+        assert_eq!(harness.next_stock_event(locked).await.kind(), awaited);
+    }
     harness.finish().await;
 }

@@ -11,7 +11,7 @@ use crate::support::servers::{PrivateServers, Server};
 
 /// Nodes that do not answer are noticed soon.
 const SETTINGS: [(&str, &str); 2] =
-    [("INVENTORY__AMQP__HEARTBEAT_SECONDS", "2"), ("INVENTORY__AMQP__TIMEOUT_MS", "3000")];
+    [("INVENTORY__AMQP__HEARTBEAT_SECONDS", "2"), ("INVENTORY__AMQP__CONNECT_TIMEOUT_MS", "3000")];
 
 /// Three nodes.
 struct Cluster {
