@@ -8,6 +8,7 @@ use crate::kit::{Proxy, Weather, between_services};
 use crate::postgresql::until_waiting;
 use crate::support::load::assert_one_outcome_each;
 use crate::support::outage::until_missing;
+use crate::support::service::Service;
 use crate::support::site::Site;
 use crate::support::{Harness, Message, Setup};
 
@@ -57,12 +58,18 @@ async fn terminated_at_each_fail_point_in_turn() {
 /// More than a replica takes in one batch.
 const IN_HAND: usize = 200;
 
+/// A service with a proxy before PostgreSQL.
+async fn behind_a_proxy() -> (Proxy, Service, Harness, Uuid) {
+    let (harness, product) = between_services(Setup::new()).await;
+    let proxy = Proxy::before(&harness.site().database.url).await;
+    let service = harness.site().start_service_with(&[("DATABASE_URL", &proxy.url)]).await;
+    service.ready().await;
+    (proxy, service, harness, product)
+}
+
 #[tokio::test]
 async fn terminated_while_postgresql_says_nothing_it_lets_go_of_what_it_has() {
-    let (mut harness, product) = between_services(Setup::new()).await;
-    let proxy = Proxy::before(&harness.site().database.url).await;
-    let mut service = harness.site().start_service_with(&[("DATABASE_URL", &proxy.url)]).await;
-    service.ready().await;
+    let (proxy, mut service, mut harness, product) = behind_a_proxy().await;
     proxy.set(Weather::BlackHole);
     let carts: Vec<Message> =
         (0..IN_HAND).map(|_| Message::reserve(Uuid::new_v4(), &[(product, 1)])).collect();
@@ -83,10 +90,7 @@ async fn terminated_while_postgresql_says_nothing_it_lets_go_of_what_it_has() {
 /// Each look at what is locked waits for an answer, and the grace period is not much longer than two such waits.
 #[tokio::test]
 async fn terminated_while_postgresql_says_nothing_it_lets_go_of_what_waits_for_a_lock() {
-    let (mut harness, product) = between_services(Setup::new()).await;
-    let proxy = Proxy::before(&harness.site().database.url).await;
-    let mut service = harness.site().start_service_with(&[("DATABASE_URL", &proxy.url)]).await;
-    service.ready().await;
+    let (proxy, mut service, mut harness, product) = behind_a_proxy().await;
     let lock = harness.site().database.lock_stock(product).await;
     let cart = Message::reserve(Uuid::new_v4(), &[(product, 1)]);
     harness.client.send(&cart).await;

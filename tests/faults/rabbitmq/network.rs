@@ -41,10 +41,7 @@ async fn a_rabbitmq_that_is_gone_without_a_word_is_found_again() {
     proxy.until("all connections once more", |seen| seen.connections >= made + LINKS).await;
     harness.services()[0].ready().await;
     let carts = load.end().await;
-    let mut events = Vec::new();
-    for cart in &carts {
-        events.push(harness.next_outcome_of(cart).await);
-    }
+    let mut events = harness.next_outcomes_of(&carts).await;
     harness.assert_level(product, 750, 250).await;
     events.extend(harness.finish_after_an_outage().await);
     assert_one_outcome_each(&events, &carts);
@@ -67,10 +64,7 @@ async fn a_black_hole_is_noticed_and_what_it_held_up_goes_on_after_it() {
     proxy.set(Weather::Clear);
     let over = Instant::now();
     harness.services()[0].ready().await;
-    let mut events = Vec::new();
-    for cart in &carts {
-        events.push(harness.next_outcome_of(cart).await);
-    }
+    let mut events = harness.next_outcomes_of(&carts).await;
     took(over.elapsed());
     harness.assert_level(product, 750, 250).await;
     events.extend(harness.finish_after_an_outage().await);

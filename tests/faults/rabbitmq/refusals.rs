@@ -55,10 +55,7 @@ async fn a_subscriber_who_takes_one_event_at_a_time_gets_all_of_a_batch() {
     harness.services()[0].resume();
     harness.services()[0].logged("a subscriber's queue refuses").await;
     // Others have theirs meanwhile, those of later commands too.
-    let mut events = Vec::new();
-    for cart in &carts {
-        events.push(harness.next_outcome_of(cart).await);
-    }
+    let mut events = harness.next_outcomes_of(&carts).await;
     let released = Message::release(&events[0].reservation());
     harness.client.send(&released).await;
     harness.next_movement_of(&released).await;
@@ -107,10 +104,7 @@ async fn what_a_dead_replica_promised_is_told_while_a_subscriber_refuses() {
 
     delete_queue(&channel, &queue).await;
     let carts = load.end().await;
-    let mut events = Vec::new();
-    for cart in &carts {
-        events.push(harness.next_outcome_of(cart).await);
-    }
+    let mut events = harness.next_outcomes_of(&carts).await;
     events.extend(harness.finish_after_an_outage().await);
     events.retain(|event| !promised(event));
     assert_one_outcome_each(&events, &carts);

@@ -21,10 +21,7 @@ async fn rolling_restarts_cost_no_command() {
         replace(&mut harness, restart % 4 < 2).await;
     }
     let carts = load.end().await;
-    let mut events = Vec::new();
-    for cart in &carts {
-        events.push(harness.next_outcome_of(cart).await);
-    }
+    let mut events = harness.next_outcomes_of(&carts).await;
     harness.assert_level(product, (10_000 - carts.len()) as u64, carts.len() as u64).await;
     events.extend(harness.finish_after_an_outage().await);
     assert_one_outcome_each(&events, &carts);

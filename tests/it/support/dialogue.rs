@@ -26,6 +26,15 @@ impl Harness {
         event
     }
 
+    /// Awaits the events of commands that were sent, in the order of these.
+    pub async fn next_outcomes_of(&mut self, commands: &[Message]) -> Vec<Received> {
+        let mut events = Vec::with_capacity(commands.len());
+        for command in commands {
+            events.push(self.next_outcome_of(command).await);
+        }
+        events
+    }
+
     /// Awaits what a command has made of a hold, as others are told.
     pub async fn next_movement_of(&mut self, command: &Message) -> Received {
         let awaited = format!("what came of {}", command.describe());

@@ -20,10 +20,7 @@ pub fn light_load(site: &Site, product: Uuid) -> Load {
 
 /// Awaits the outcome of every cart, and demands that each holds what it asked for, once.
 pub async fn outcomes(harness: &mut Harness, product: Uuid, carts: &[Message]) -> Vec<Received> {
-    let mut events = Vec::new();
-    for cart in carts {
-        events.push(harness.next_outcome_of(cart).await);
-    }
+    let events = harness.next_outcomes_of(carts).await;
     harness.assert_level(product, 1000 - CARTS as u64, CARTS as u64).await;
     events
 }
