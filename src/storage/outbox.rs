@@ -1,5 +1,6 @@
 //! Table `outbox`: events that are promised but not yet confirmed by the broker.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
@@ -22,7 +23,10 @@ const ORPHANED_ROWS_AT_ONCE: i64 = 256;
 const ORPHANS_AT_ONCE: i64 = 1024;
 
 /// Rows that are published in order at once.
-const ORDERED_ROWS_AT_ONCE: i64 = 50;
+const ORDERED_ROWS_AT_ONCE: u16 = 50;
+
+/// Rows that are looked at for those where some have to wait for somebody else's lock.
+const ORDERED_ROWS_BEHIND_A_LOCK: u16 = 1000;
 
 /// An event in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -189,8 +193,7 @@ pub async fn claim_orphans(
 
 /// The first events that are published in order, to be deleted in the same transaction; nothing while another replica
 /// is at it. The keys of the rows with events of one product have the order in which they happened: they are given
-/// under the lock of its stock. What somebody else has locked comes later, for it could not be deleted and would be published
-/// again and again; and after it what is about the same product.
+/// under the lock of its stock.
 pub async fn next_in_order(connection: &mut PgConnection) -> Result<Option<Vec<Waiting>>, StorageError> {
     let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
         .bind(advisory_lock::IN_ORDER)
@@ -199,27 +202,60 @@ pub async fn next_in_order(connection: &mut PgConnection) -> Result<Option<Vec<W
     if !is_ours {
         return Ok(None);
     }
+    let mut free = free_in_order(connection, ORDERED_ROWS_AT_ONCE).await?;
+    if free.is_held_up {
+        free = free_in_order(connection, ORDERED_ROWS_BEHIND_A_LOCK).await?;
+    }
+    if free.keys.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
     let events = sqlx::query_as(
-        "WITH next AS (
-             SELECT * FROM outbox WHERE is_ordered ORDER BY outbox_id LIMIT $1 FOR UPDATE SKIP LOCKED),
-         free AS (
-             SELECT * FROM next
-             WHERE NOT EXISTS (
-                 SELECT FROM outbox AS locked
-                 WHERE locked.is_ordered AND locked.outbox_id < next.outbox_id AND locked.subjects && next.subjects
-                     AND locked.outbox_id NOT IN (SELECT outbox_id FROM next)))
-         SELECT outbox_id, event.*
-         FROM free,
+        "SELECT outbox_id, event.*
+         FROM outbox,
              unnest(event_ids, event_types, subjects, bodies, occurred_at, correlation_ids, causation_ids,
                     traceparents, tracestates) WITH ORDINALITY
                  AS event (event_id, event_type, subject, body, occurred_at, correlation_id, causation_id,
                            traceparent, tracestate, position)
+         WHERE outbox_id = ANY ($1)
          ORDER BY outbox_id, position",
     )
-    .bind(ORDERED_ROWS_AT_ONCE)
+    .bind(free.keys)
     .fetch_all(connection)
     .await?;
     Ok(Some(events))
+}
+
+/// Rows that can be published in order now.
+struct Free {
+    keys: Vec<i64>,
+    /// Whether there are rows before or between them that cannot.
+    is_held_up: bool,
+}
+
+/// The first of so many rows that are published in order, all in one snapshot. What somebody else has locked comes later,
+/// for it could not be deleted and would be published again and again; and so does what is about a product of a row that
+/// comes later itself.
+async fn free_in_order(connection: &mut PgConnection, looked_at: u16) -> Result<Free, StorageError> {
+    let rows: Vec<(i64, Vec<String>, bool)> = sqlx::query_as(
+        "WITH ours AS MATERIALIZED (
+             SELECT outbox_id FROM outbox WHERE is_ordered ORDER BY outbox_id LIMIT $1 FOR UPDATE SKIP LOCKED)
+         SELECT outbox_id, subjects, outbox_id IN (SELECT outbox_id FROM ours)
+         FROM outbox WHERE is_ordered ORDER BY outbox_id LIMIT $1",
+    )
+    .bind(i64::from(looked_at))
+    .fetch_all(connection)
+    .await?;
+    let mut later = HashSet::new();
+    let mut keys = Vec::new();
+    for (key, subjects, is_ours) in rows {
+        if is_ours && !subjects.iter().any(|subject| later.contains(subject)) {
+            keys.push(key);
+        } else {
+            later.extend(subjects);
+        }
+    }
+    keys.truncate(usize::from(ORDERED_ROWS_AT_ONCE));
+    Ok(Free { keys, is_held_up: !later.is_empty() })
 }
 
 /// Leaves only these events in their rows, out of the order: whoever looks for orphans sees to them, once the lease is over.

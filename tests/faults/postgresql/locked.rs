@@ -317,32 +317,46 @@ async fn a_locked_row_of_the_outbox_holds_up_no_command() {
 /// What the replica that publishes in order has locked for that (`IN_ORDER` in `storage/advisory_lock.rs`).
 const IN_ORDER: i64 = 0x1517_0c4c;
 
+/// Rows of the outbox that are looked at together (`ORDERED_ROWS_AT_ONCE` in `storage/outbox.rs`).
+const LOOKED_AT: usize = 50;
+
 #[tokio::test]
 async fn a_locked_stock_event_holds_up_no_other() {
     let mut harness = start().await;
-    let [locked, free] = harness.products([1, 1]).await;
-    for product in [locked, free] {
+    let [locked, beside, free] = harness.products([1, 1, 1]).await;
+    for product in [locked, beside, free] {
         harness.next_stock_event(product).await;
     }
     let mut lock = harness.site().database.connect().await;
     sqlx::query("SELECT pg_advisory_lock($1)").bind(IN_ORDER).execute(&mut lock).await.unwrap();
-    harness.reserve(Uuid::new_v4(), &[(locked, 1)]).await.reservation();
+    let mut held = harness.reserve(Uuid::new_v4(), &[(locked, 1)]).await.reservation();
     sqlx::raw_sql("BEGIN").execute(&mut lock).await.unwrap();
     let sql = "SELECT 1 FROM outbox WHERE is_ordered FOR UPDATE";
     assert_eq!(sqlx::query(sql).fetch_all(&mut lock).await.unwrap().len(), 1);
     sqlx::query("SELECT pg_advisory_unlock($1)").bind(IN_ORDER).execute(&mut lock).await.unwrap();
 
-    let more = ["stock", "adjust", &locked.to_string(), "1"];
-    assert_eq!(harness.site().inventory(&more).await.code, Some(0));
+    // The first of these leave with an event of the locked product in one row, and the next ones after them.
+    for lines in [[(locked, 1), (beside, 1)].as_slice(), &[(beside, 1)]] {
+        harness.release(&held).await;
+        held = harness.reserve(Uuid::new_v4(), lines).await.reservation();
+    }
+    for _ in 0..LOOKED_AT {
+        harness.release(&held).await;
+        held = harness.reserve(Uuid::new_v4(), &[(locked, 1)]).await.reservation();
+    }
     harness.reserve(Uuid::new_v4(), &[(free, 1)]).await.reservation();
     harness.next_stock_event(free).await;
-    // Not what came of it later either.
+    // Not what came of them later either.
     let told = harness.client.stock.rest().await;
     assert!(told.is_empty(), "{told:?}");
 
     lock.close().await.unwrap();
-    for awaited in ["StockDepleted", "StockReplenished"] {
+    let turns = ["StockDepleted", "StockReplenished"];
+    for awaited in turns.into_iter().cycle().take(3 + 2 * LOOKED_AT) {
         assert_eq!(harness.next_stock_event(locked).await.kind(), awaited);
+    }
+    for awaited in turns.into_iter().chain(turns) {
+        assert_eq!(harness.next_stock_event(beside).await.kind(), awaited);
     }
     harness.finish().await;
 }
