@@ -127,7 +127,8 @@ impl Bookkeeper {
     }
 
     /// Lapsed holds, not known yet, of products that fall short. A cart that has got a hold meanwhile must not be
-    /// told that it falls short of what it holds: that is a race, and the hold is found when it is tried again.
+    /// told that it falls short of what it holds, nor who names a reservation that has been made meanwhile: that is a race, and
+    /// the reservation is found when it is tried again.
     async fn missed(
         &self,
         connection: &mut PgConnection,
@@ -136,8 +137,8 @@ impl Bookkeeper {
         known: &[Uuid],
         until: DateTime<Utc>,
     ) -> Result<Vec<Uuid>, StorageError> {
-        let (_, carts) = reservations_and_carts(requests, &[]);
-        reservation::not_outrun(&mut *connection, &carts, known).await?;
+        let (ids, carts) = reservations_and_carts(requests, &[]);
+        reservation::not_outrun(&mut *connection, &ids, &carts, known).await?;
         let searched = self.searched.of(short);
         lapsing::due_of_products(connection, short, known, searched, until, LAPSED_AT_ONCE, LAPSED_LINES)
             .await

@@ -62,13 +62,17 @@ pub struct Entries<'a> {
 /// seen yet; whoever decides without it writes the same key, and loses the race (`StorageError::Raced`).
 const LOCK: &str = "
     WITH hold AS MATERIALIZED (
-        SELECT reservation_id, state, end_reason, product_ids FROM reservation
+        SELECT reservation_id, state, end_reason, product_ids, quantities, released, consumed FROM reservation
         WHERE reservation_id = ANY ($1) OR (cart_id = ANY ($2) AND state = 'HELD')
         ORDER BY reservation_id FOR UPDATE),
     level AS MATERIALIZED (
         SELECT product_id, on_hand, reserved, version FROM stock
         WHERE location = $4 AND product_id = ANY ($3 || ARRAY(
-            SELECT unnest(product_ids) FROM hold WHERE state = 'HELD' OR end_reason = 'LAPSED'))
+            SELECT line.product_id
+            FROM hold, unnest(product_ids, quantities, released, consumed)
+                 AS line (product_id, quantity, released, consumed)
+            WHERE (state = 'HELD' OR end_reason = 'LAPSED')
+                AND quantity > COALESCE(line.released, 0) + COALESCE(line.consumed, 0)))
         ORDER BY product_id, location FOR UPDATE)
     SELECT level.*, hold.*, known.*, clock_timestamp() AS at
     FROM (SELECT array_agg(product_id) AS product_ids, array_agg(on_hand) AS on_hand, array_agg(reserved) AS reserved,

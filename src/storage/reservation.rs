@@ -39,25 +39,25 @@ pub async fn read(
     rows.into_iter().map(Reservation::try_from).collect()
 }
 
-/// Fails with [`StorageError::Raced`] where one of these carts has a live hold that is not among the known ones: another
-/// transaction has made it since they were locked.
+/// Fails with [`StorageError::Raced`] where there is one of these reservations, or a live hold of one of these carts, that is
+/// not among the known ones: another transaction has made it since they were locked.
 pub async fn not_outrun(
     connection: &mut PgConnection,
+    ids: &[Uuid],
     carts: &[Uuid],
     known: &[Uuid],
 ) -> Result<(), StorageError> {
-    if carts.is_empty() {
-        return Ok(());
-    }
     let is_outrun = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM reservation
-                        WHERE cart_id = ANY ($1) AND state = 'HELD' AND reservation_id <> ALL ($2))",
+        "SELECT EXISTS (SELECT FROM reservation WHERE reservation_id = ANY ($1) AND reservation_id <> ALL ($3))
+             OR EXISTS (SELECT FROM reservation
+                        WHERE cart_id = ANY ($2) AND state = 'HELD' AND reservation_id <> ALL ($3))",
     )
+    .bind(ids)
     .bind(carts)
     .bind(known)
     .fetch_one(connection)
     .await?;
-    if is_outrun { Err(StorageError::Raced("cart")) } else { Ok(()) }
+    if is_outrun { Err(StorageError::Raced("reservation")) } else { Ok(()) }
 }
 
 /// Fails with [`StorageError::Raced`] where another transaction has made and ended a hold since `at` for a cart of a

@@ -167,6 +167,25 @@ async fn a_cart_that_has_just_got_its_hold_elsewhere_is_not_told_that_it_falls_s
 }
 
 #[tokio::test]
+async fn a_reservation_id_that_has_just_been_taken_elsewhere_is_not_told_to_fall_short() {
+    let mut harness = Harness::start().await;
+    let product = harness.product(1).await;
+    let taken = Uuid::new_v4();
+    let mut other = harness.site().database.lock_stock(product).await;
+    let command = Message::reserve(Uuid::new_v4(), &[(product, 1)])
+        .with("reservationId", taken.to_string())
+        .with_reply_to(&harness.client.replies.queue);
+    harness.client.send(&command).await;
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+
+    let hold = format!("{}; COMMIT", made_elsewhere(taken, Uuid::new_v4(), product, 1));
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut other).await.unwrap();
+    harness.assert_refused(&command, "RESERVATION_ID_REUSED", 409).await;
+    harness.assert_level(product, 0, 1).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
 async fn a_hold_that_begins_and_ends_in_one_batch_meets_one_that_another_replica_is_making() {
     let mut harness = Harness::start().await;
     let [product, sought, elsewhere] = harness.products([9; 3]).await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use sqlx::Connection;
 use uuid::Uuid;
 
@@ -245,6 +246,22 @@ async fn a_lapsed_hold_of_a_locked_product_holds_up_only_who_falls_short_of_the_
     harness.next_outcome_of(&wants_locked).await.reservation();
     harness.next_outcome_of(&wants_lapsed).await.reservation();
     harness.assert_level(plenty, 29, 70).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_hold_does_not_wait_for_what_has_left_it() {
+    let mut harness = start().await;
+    let [shipped, open] = harness.products([1, 1]).await;
+    let hold = harness.reserve(Uuid::new_v4(), &[(shipped, 1), (open, 1)]).await.reservation();
+    let part = Message::consume(&hold).with("items", json!([{ "productId": shipped, "quantity": 1 }]));
+    harness.client.send(&part).await;
+    assert_eq!(harness.next_movement_of(&part).await.items(), [(shipped.to_string(), 1)]);
+
+    let lock = harness.site().database.lock_stock(shipped).await;
+    harness.release(&hold).await;
+    harness.assert_level(open, 1, 0).await;
+    lock.close().await.unwrap();
     harness.finish().await;
 }
 
