@@ -16,7 +16,8 @@ use super::intake::Accepted;
 use super::promised::{Event, Promised};
 use super::searched::Searched;
 use crate::domain::{
-    Books, Changes, Command, Decision, Item, Items, Known, Request, Reservation, decide, lapse, time_of,
+    Books, Changes, Command, Decision, Done, Item, Items, Known, Outcome, Request, Reservation, decide,
+    lapse, time_of,
 };
 use crate::fail_point;
 use crate::metrics::{Metrics, Step};
@@ -94,15 +95,13 @@ impl Bookkeeper {
         watch.lap(Step::Load);
         let decisions = decide(&mut books, &requests, now);
         let short = short(&decisions);
+        if !short.is_empty() || requests.iter().zip(&decisions).any(is_told_of_another) {
+            let (ids, carts) = reservations_and_carts(&requests, &[]);
+            reservation::not_outrun(transaction.connection()?, &ids, &carts, &known).await?;
+        }
         if !short.is_empty() {
-            let missed = self.missed(
-                transaction.connection()?,
-                &requests,
-                &short,
-                &known,
-                time_of(accepted.len(), now),
-            );
-            let missed = missed.await?;
+            let until = time_of(accepted.len(), now);
+            let missed = self.missed(transaction.connection()?, &short, &known, until).await?;
             if !missed.is_empty() {
                 transaction.rollback().await?;
                 return Ok(Tried::Missed(missed));
@@ -126,19 +125,14 @@ impl Bookkeeper {
         Ok(Tried::Committed(answered, promised))
     }
 
-    /// Lapsed holds, not known yet, of products that fall short. A cart that has got a hold meanwhile must not be
-    /// told that it falls short of what it holds, nor who names a reservation that has been made meanwhile: that is a race, and
-    /// the reservation is found when it is tried again.
+    /// Lapsed holds, not known yet, of products that fall short.
     async fn missed(
         &self,
         connection: &mut PgConnection,
-        requests: &[&Request],
         short: &[Uuid],
         known: &[Uuid],
         until: DateTime<Utc>,
     ) -> Result<Vec<Uuid>, StorageError> {
-        let (ids, carts) = reservations_and_carts(requests, &[]);
-        reservation::not_outrun(&mut *connection, &ids, &carts, known).await?;
         let searched = self.searched.of(short);
         lapsing::due_of_products(connection, short, known, searched, until, LAPSED_AT_ONCE, LAPSED_LINES)
             .await
@@ -278,6 +272,18 @@ fn short(decisions: &[Decision<Record>]) -> Vec<Uuid> {
     });
     let short: BTreeSet<Uuid> = new.flatten().map(|shortfall| shortfall.product.0).collect();
     short.into_iter().collect()
+}
+
+/// Whether a command that names a reservation is answered with another one. As for a shortage nothing is written for it then
+/// that would meet what another replica has just written: a cart that has got a hold meanwhile must not be told that it falls
+/// short of what it holds, nor who names a reservation that has ended meanwhile that all is well.
+fn is_told_of_another((request, decision): (&&Request, &Decision<Record>)) -> bool {
+    match (&request.command, decision) {
+        (Command::Reserve(reserve), Decision::New(Done { outcome: Outcome::Reserved(reserved), .. })) => {
+            reserve.reservation.is_some_and(|named| named != reserved.reservation)
+        }
+        _ => false,
+    }
 }
 
 fn promises(events: &[Event]) -> Vec<outbox::Promise<'_>> {

@@ -115,35 +115,34 @@ pub async fn lock(connection: &mut PgConnection, keys: &Keys<'_>) -> Result<Lock
     let levels = stock::levels(
         levels.map(|(((product, on_hand), reserved), version)| (product, on_hand, reserved, version)),
     )?;
-    not_outrun(connection, &levels, &reservations).await?;
+    not_outrun(connection, &keys.products, &levels, &reservations).await?;
     Ok(Locked { levels, reservations, outcomes, at: row.at })
 }
 
-/// Fails with [`StorageError::Raced`] where stock is not locked that these reservations may give back or take again: a
-/// reservation that was waited for has got a product meanwhile that was first counted meanwhile, and a statement sees no row
-/// that is younger than itself.
+/// Fails with [`StorageError::Raced`] where stock is not locked that is asked for, or that these reservations may give back or
+/// take again: while something was waited for the product was first counted, and perhaps a reservation has got it, and a
+/// statement sees no row that is younger than itself.
 async fn not_outrun(
     connection: &mut PgConnection,
+    asked: &[Uuid],
     levels: &[(ProductId, StockLevel)],
     reservations: &[Reservation],
 ) -> Result<(), StorageError> {
-    let missing = not_locked(levels, reservations);
+    let missing = not_locked(asked, levels, reservations);
     if missing.is_empty() {
         return Ok(());
     }
-    // There may be none: books that are broken hinder nobody (`verify` tells).
+    // There may be none: nobody has counted it, or books are broken, which hinder nobody (`verify` tells).
     let are_there = !stock::read(connection, &missing).await?.is_empty();
     if are_there { Err(StorageError::Raced("stock")) } else { Ok(()) }
 }
 
-fn not_locked(levels: &[(ProductId, StockLevel)], reservations: &[Reservation]) -> Vec<Uuid> {
-    let open: HashSet<ProductId> = reservations.iter().flat_map(Reservation::open_products).collect();
-    // As in most batches.
-    if open.is_empty() {
-        return Vec::new();
-    }
-    let locked: HashSet<ProductId> = levels.iter().map(|(product, _)| *product).collect();
-    open.difference(&locked).map(|product| product.0).collect()
+fn not_locked(asked: &[Uuid], levels: &[(ProductId, StockLevel)], reservations: &[Reservation]) -> Vec<Uuid> {
+    let locked: HashSet<Uuid> = levels.iter().map(|(product, _)| product.0).collect();
+    let open = reservations.iter().flat_map(Reservation::open_products).map(|product| product.0);
+    let missing: HashSet<Uuid> =
+        asked.iter().copied().chain(open).filter(|product| !locked.contains(product)).collect();
+    missing.into_iter().collect()
 }
 
 /// Outcomes are not written with ON CONFLICT DO NOTHING: that looks every key up twice and writes every row twice, for

@@ -186,6 +186,41 @@ async fn a_reservation_id_that_has_just_been_taken_elsewhere_is_not_told_to_fall
 }
 
 #[tokio::test]
+async fn a_reservation_id_that_has_just_been_taken_elsewhere_is_not_answered_with_the_hold_of_the_cart() {
+    let mut harness = Harness::start().await;
+    let [product, elsewhere] = harness.products([1, 1]).await;
+    let (cart, taken) = (Uuid::new_v4(), Uuid::new_v4());
+    let hold = harness.reserve(cart, &[(product, 1)]).await.reservation();
+    let locked = format!("SELECT 1 FROM reservation WHERE reservation_id = '{hold}' FOR UPDATE");
+    let mut other = harness.site().database.hold(&locked).await;
+    let command = Message::reserve(cart, &[(product, 1)])
+        .with("reservationId", taken.to_string())
+        .with_reply_to(&harness.client.replies.queue);
+    harness.client.send(&command).await;
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+
+    let made = format!("{}; COMMIT", made_elsewhere(taken, Uuid::new_v4(), elsewhere, 1));
+    sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut other).await.unwrap();
+    harness.assert_refused(&command, "RESERVATION_ID_REUSED", 409).await;
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_product_that_is_first_counted_while_another_is_waited_for_is_there() {
+    let mut harness = Harness::start().await;
+    let (counted, new) = (harness.product(1).await, Uuid::new_v4());
+    let other = harness.site().database.lock_stock(counted).await;
+    let command = Message::reserve(Uuid::new_v4(), &[(counted, 1), (new, 1)]);
+    harness.client.send(&command).await;
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+
+    harness.site().count(&[(new, 1)]).await;
+    drop(other);
+    harness.next_outcome_of(&command).await.reservation();
+    harness.finish().await;
+}
+
+#[tokio::test]
 async fn a_hold_that_begins_and_ends_in_one_batch_meets_one_that_another_replica_is_making() {
     let mut harness = Harness::start().await;
     let [product, sought, elsewhere] = harness.products([9; 3]).await;
