@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use crate::support::wire::{FRAME_BYTES_MAX, Wire};
+use crate::support::wire::{FRAME_BYTES_MAX, SLOWLY_PARSED, Wire};
 use crate::support::{Harness, Message, Setup, eventually};
 
 /// Bytes that a level of nesting takes: an empty name, the type, the length.
@@ -21,7 +21,8 @@ fn nested(levels: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn headers_as_deep_as_a_frame_holds_harm_nobody() {
-    let mut harness = Setup::new().start().await;
+    let [heartbeat, seconds] = SLOWLY_PARSED;
+    let mut harness = Setup::new().with(heartbeat, seconds).start().await;
     let product = harness.product(100).await;
     let names = harness.site().names.clone();
     let mut wire = Wire::open(&harness.site().servers.amqp_url).await;

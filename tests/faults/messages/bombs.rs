@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::kit::Vitals;
 use crate::support::scale::size;
-use crate::support::wire::{FRAME_BYTES_MAX, Wire, long, short};
+use crate::support::wire::{FRAME_BYTES_MAX, SLOWLY_PARSED, Wire, long, short};
 use crate::support::{Harness, Message, Setup, eventually};
 
 /// Bytes of headers that a frame has room for, beside the properties that these messages have.
@@ -87,7 +87,8 @@ async fn survive(harness: &mut Harness, wire: &mut Wire, product: Uuid, headers:
 
 #[tokio::test]
 async fn headers_as_wide_as_a_frame_holds() {
-    let mut harness = Setup::new().start().await;
+    let [heartbeat, seconds] = SLOWLY_PARSED;
+    let mut harness = Setup::new().with(heartbeat, seconds).start().await;
     let product = harness.product(1_000_000).await;
     let mut wire = Wire::open(&harness.site().servers.amqp_url).await;
     for (name, headers) in [("wide", wide()), ("array", array()), ("of every type", of_every_type())] {
