@@ -95,6 +95,8 @@ impl Bookkeeper {
         watch.lap(Step::Load);
         let decisions = decide(&mut books, &requests, now);
         let short = short(&decisions);
+        // Nothing is written for these that would meet what another replica has just written: a cart that has got a hold
+        // meanwhile must not be told that it falls short of what it holds. It is found when all is tried again.
         if !short.is_empty() || requests.iter().zip(&decisions).any(is_told_of_another) {
             let (ids, carts) = reservations_and_carts(&requests, &[]);
             reservation::not_outrun(transaction.connection()?, &ids, &carts, &known).await?;
@@ -274,9 +276,8 @@ fn short(decisions: &[Decision<Record>]) -> Vec<Uuid> {
     short.into_iter().collect()
 }
 
-/// Whether a command that names a reservation is answered with another one. As for a shortage nothing is written for it then
-/// that would meet what another replica has just written: a cart that has got a hold meanwhile must not be told that it falls
-/// short of what it holds, nor who names a reservation that has ended meanwhile that all is well.
+/// Whether a reserve that names a reservation is answered with another one, which is right only as long as there is none of
+/// that name.
 fn is_told_of_another((request, decision): (&&Request, &Decision<Record>)) -> bool {
     match (&request.command, decision) {
         (Command::Reserve(reserve), Decision::New(Done { outcome: Outcome::Reserved(reserved), .. })) => {

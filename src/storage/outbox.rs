@@ -228,7 +228,7 @@ pub async fn next_in_order(connection: &mut PgConnection) -> Result<Option<Vec<W
 /// Rows that can be published in order now.
 struct Free {
     keys: Vec<i64>,
-    /// Whether there are rows before or between them that cannot.
+    /// Whether some of those that were looked at cannot.
     is_held_up: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use crate::support::crowd::send_from_many;
@@ -166,21 +166,33 @@ async fn a_cart_that_has_just_got_its_hold_elsewhere_is_not_told_that_it_falls_s
     harness.finish().await;
 }
 
-#[tokio::test]
-async fn a_reservation_id_that_has_just_been_taken_elsewhere_is_not_told_to_fall_short() {
-    let mut harness = Harness::start().await;
-    let product = harness.product(1).await;
+/// Reserves a unit under an id of its own, which another cart takes while the command waits for what that transaction has
+/// locked: it is told so.
+async fn assert_id_is_taken(
+    harness: &mut Harness,
+    cart: Uuid,
+    product: Uuid,
+    mut other: PgConnection,
+    of: Uuid,
+) {
     let taken = Uuid::new_v4();
-    let mut other = harness.site().database.lock_stock(product).await;
-    let command = Message::reserve(Uuid::new_v4(), &[(product, 1)])
+    let command = Message::reserve(cart, &[(product, 1)])
         .with("reservationId", taken.to_string())
         .with_reply_to(&harness.client.replies.queue);
     harness.client.send(&command).await;
     harness.site().database.until_somebody_waits_for_a_lock().await;
 
-    let hold = format!("{}; COMMIT", made_elsewhere(taken, Uuid::new_v4(), product, 1));
+    let hold = format!("{}; COMMIT", made_elsewhere(taken, Uuid::new_v4(), of, 1));
     sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut other).await.unwrap();
     harness.assert_refused(&command, "RESERVATION_ID_REUSED", 409).await;
+}
+
+#[tokio::test]
+async fn a_reservation_id_that_has_just_been_taken_elsewhere_is_not_told_to_fall_short() {
+    let mut harness = Harness::start().await;
+    let product = harness.product(1).await;
+    let other = harness.site().database.lock_stock(product).await;
+    assert_id_is_taken(&mut harness, Uuid::new_v4(), product, other, product).await;
     harness.assert_level(product, 0, 1).await;
     harness.finish().await;
 }
@@ -189,19 +201,11 @@ async fn a_reservation_id_that_has_just_been_taken_elsewhere_is_not_told_to_fall
 async fn a_reservation_id_that_has_just_been_taken_elsewhere_is_not_answered_with_the_hold_of_the_cart() {
     let mut harness = Harness::start().await;
     let [product, elsewhere] = harness.products([1, 1]).await;
-    let (cart, taken) = (Uuid::new_v4(), Uuid::new_v4());
+    let cart = Uuid::new_v4();
     let hold = harness.reserve(cart, &[(product, 1)]).await.reservation();
     let locked = format!("SELECT 1 FROM reservation WHERE reservation_id = '{hold}' FOR UPDATE");
-    let mut other = harness.site().database.hold(&locked).await;
-    let command = Message::reserve(cart, &[(product, 1)])
-        .with("reservationId", taken.to_string())
-        .with_reply_to(&harness.client.replies.queue);
-    harness.client.send(&command).await;
-    harness.site().database.until_somebody_waits_for_a_lock().await;
-
-    let made = format!("{}; COMMIT", made_elsewhere(taken, Uuid::new_v4(), elsewhere, 1));
-    sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut other).await.unwrap();
-    harness.assert_refused(&command, "RESERVATION_ID_REUSED", 409).await;
+    let other = harness.site().database.hold(&locked).await;
+    assert_id_is_taken(&mut harness, cart, product, other, elsewhere).await;
     harness.finish().await;
 }
 
