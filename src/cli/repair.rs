@@ -42,12 +42,14 @@ pub(super) async fn run(settings: &Settings, reason: Option<&str>, json: bool) -
         return if report.is_balanced() { Ok(()) } else { Err(planned_only(&report)) };
     };
     let order = Order { reason, by: &operator() };
-    let mut done = mend_all(&database, &report, order).await?;
-    let stock = with_progress(&database, settings, Scope::Stock).await?;
-    done.extend(mend_stock(&database, &stock, order).await?);
+    let mut done = Vec::new();
+    let ended = mend_everything(&database, settings, &report, order, &mut done).await;
+    // However it ended: what is mended is mended, and nobody will tell it again.
     let mended: Vec<(&Finding, Mended)> =
         done.iter().map(|(finding, mended)| (finding, mended.clone())).collect();
-    told(print(&mended, json, true))?;
+    let telling = if ended.is_ok() || !mended.is_empty() { print(&mended, json, true) } else { Ok(()) };
+    ended?;
+    told(telling)?;
     let left = with_progress(&database, settings, Scope::Everything).await?;
     drop(guard);
     if left.is_balanced() { Ok(()) } else { Err(what_is_left(&left)) }
@@ -57,13 +59,26 @@ fn already_repairing() -> Failure {
     Failure::No("somebody else is repairing: wait for the end of that".to_owned())
 }
 
+/// Mends what was found, then the stock by what follows from that; notes in `done` what became of each finding.
+async fn mend_everything(
+    database: &Database,
+    settings: &Settings,
+    report: &Report,
+    order: Order<'_>,
+    done: &mut Vec<(Finding, Mended)>,
+) -> Result<(), Failure> {
+    mend_all(database, report, order, done).await?;
+    let stock = with_progress(database, settings, Scope::Stock).await?;
+    mend_stock(database, &stock, order, done).await
+}
+
 /// Mends all but the stock: that follows from what is mended here, and is derived again afterwards.
 async fn mend_all(
     database: &Database,
     report: &Report,
     order: Order<'_>,
-) -> Result<Vec<(Finding, Mended)>, Failure> {
-    let mut done: Vec<(Finding, Mended)> = Vec::new();
+    done: &mut Vec<(Finding, Mended)>,
+) -> Result<(), Failure> {
     for finding in &report.findings {
         if matches!(finding.mend, Mend::Stock | Mend::Version | Mend::Counts) {
             continue;
@@ -79,7 +94,7 @@ async fn mend_all(
             done.push((finding.clone(), mended));
         }
     }
-    Ok(done)
+    Ok(())
 }
 
 /// Mends the stock by a fresh look at it: on hand before reserved before versions, and the counts.
@@ -87,8 +102,8 @@ async fn mend_stock(
     database: &Database,
     report: &Report,
     order: Order<'_>,
-) -> Result<Vec<(Finding, Mended)>, Failure> {
-    let mut done = Vec::new();
+    done: &mut Vec<(Finding, Mended)>,
+) -> Result<(), Failure> {
     // What lowers reserved makes room for what lowers on hand; what is refused at first may fit afterwards.
     let mut waiting: Vec<&Finding> =
         report.findings.iter().filter(|finding| finding.mend != Mend::ByHand).collect();
@@ -102,7 +117,7 @@ async fn mend_stock(
         }
         waiting = refused;
     }
-    Ok(done)
+    Ok(())
 }
 
 async fn mend_one(database: &Database, finding: &Finding, order: Order<'_>) -> Result<Mended, Failure> {

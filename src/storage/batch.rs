@@ -145,14 +145,23 @@ fn not_locked(asked: &[Uuid], levels: &[(ProductId, StockLevel)], reservations: 
     missing.into_iter().collect()
 }
 
-/// Outcomes are not written with ON CONFLICT DO NOTHING: that looks every key up twice and writes every row twice, for
-/// the sake of a race that is rarely lost.
-static WRITE: LazyLock<String> = LazyLock::new(|| {
-    "WITH level AS (
+/// What a batch changes that makes no reservation and answers no command, such as one of lapses: whoever writes it needs no
+/// right to do either.
+static CHANGE: LazyLock<String> = LazyLock::new(|| [LEVEL, outbox::INSERT].concat());
+
+/// What any batch writes.
+static WRITE: LazyLock<String> = LazyLock::new(|| [LEVEL, HOLD_AND_OUTCOME, outbox::INSERT].concat());
+
+const LEVEL: &str = "
+    WITH level AS (
         UPDATE stock SET on_hand = changed.on_hand, reserved = changed.reserved, version = changed.version
         FROM unnest($12::uuid[], $13::bigint[], $14::bigint[], $15::bigint[])
              AS changed (product_id, on_hand, reserved, version)
-        WHERE stock.product_id = changed.product_id AND stock.location = $16),
+        WHERE stock.product_id = changed.product_id AND stock.location = $16)";
+
+/// Outcomes are not written with ON CONFLICT DO NOTHING: that looks every key up twice and writes every row twice, for
+/// the sake of a race that is rarely lost.
+const HOLD_AND_OUTCOME: &str = ",
     hold AS (
         INSERT INTO reservation (reservation_id, cart_id, order_id, state, reserved_at, expires_at, ended_at, end_reason,
                                  reserved_by, is_amended, product_ids, quantities, released, consumed)
@@ -169,10 +178,7 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
         INSERT INTO command_outcome (message_id, body_hash, outcome, answer_id, subject, body, decided_at, event_id,
                                      event_type, event_body)
         SELECT * FROM unnest($34::bytea[], $35::bytea[], $36::text[], $37::uuid[], $38::text[], $39::bytea[],
-                             $40::timestamptz[], $41::uuid[], $42::text[], $43::bytea[]))"
-        .to_owned()
-        + outbox::INSERT
-});
+                             $40::timestamptz[], $41::uuid[], $42::text[], $43::bytea[]))";
 
 /// Writes what was decided under the locks. Fails with [`StorageError::Raced`] where another transaction has just
 /// decided one of these commands, or made a hold for one of these carts. Gives the keys of the outbox's rows with
@@ -184,9 +190,13 @@ pub async fn write(connection: &mut PgConnection, entries: Entries<'_>) -> Resul
     let (inserted, ended) = live_first(&changes.inserted);
     let leaving = Leaving::Ours { lease_seconds };
     let (row, rest) = events.split_at(events.len().min(leaving.events_a_row()));
-    let query = outbox::bind(sqlx::query(AssertSqlSafe(WRITE.as_str())), row, leaving);
-    let query = stock::bind(query, &changes.stock).bind(LOCATION);
-    let query = outcome::bind(reservation::bind(query, &inserted), outcomes);
+    let makes_none = inserted.is_empty() && outcomes.is_empty();
+    let statement = if makes_none { &CHANGE } else { &WRITE };
+    let query = outbox::bind(sqlx::query(AssertSqlSafe(statement.as_str())), row, leaving);
+    let mut query = stock::bind(query, &changes.stock).bind(LOCATION);
+    if !makes_none {
+        query = outcome::bind(reservation::bind(query, &inserted), outcomes);
+    }
     let key = query.fetch_optional(&mut *connection).await?.map(|row| row.try_get(0)).transpose()?;
     reservation::update(&mut *connection, &ended).await?;
     reservation::none_ended_since(&mut *connection, at, changes).await?;

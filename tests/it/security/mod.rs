@@ -167,6 +167,17 @@ async fn operators(harness: &mut Harness) {
     ] {
         assert_eq!(site.database.execute(&tampering).await, 1, "{tampering}");
     }
+    let of_nobody_else = site.database.hold(SWEEPING).await;
+    let reserve = Message::reserve(Uuid::new_v4(), &[(product, 1)]).with("holdSeconds", 1);
+    let overdue = harness.outcome_of(&reserve).await.reservation();
+    let site = harness.site();
+    let is_overdue = |finding: &Value| finding["check"] == "hold.overdue";
+    eventually("the hold is overdue", async || site.findings().await.iter().any(is_overdue)).await;
     site.told(&["repair", "--apply", "--reason", "a try"]).await;
     assert_eq!(site.findings().await, [] as [Value; 0]);
+    drop(of_nobody_else);
+    harness.lapse_of(&overdue).await;
 }
+
+/// As a replica that sweeps lapsed holds: no other does.
+const SWEEPING: &str = "SELECT pg_advisory_xact_lock(x'15170c4d'::int)";
