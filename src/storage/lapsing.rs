@@ -1,7 +1,9 @@
 //! Index `reservation_lapsing`: holds in the order in which they lapse.
 
+use std::sync::LazyLock;
+
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::{StorageError, advisory_lock};
@@ -26,30 +28,54 @@ pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageErr
     Ok(is_ours)
 }
 
+/// The first holds that fulfil a condition and have not more parts than there were units: `$1` of them at most, up to `$2`
+/// lines, the first one always. The others nobody can give back; `verify` finds them, and they keep nobody else's hold.
+fn first(columns: &str, condition: &str) -> String {
+    format!(
+        "SELECT {columns}
+         FROM (SELECT reservation_id, expires_at, cardinality(product_ids) AS own_lines,
+                      sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
+               FROM (SELECT * FROM reservation
+                     WHERE state = 'HELD' AND {condition}
+                       AND ((released IS NULL AND consumed IS NULL) OR NOT EXISTS (
+                           SELECT FROM unnest(quantities, released, consumed) AS line (quantity, released, consumed)
+                           WHERE least(line.released, line.consumed) < 0
+                              OR coalesce(line.released, 0) + coalesce(line.consumed, 0) > line.quantity))
+                     ORDER BY expires_at, reservation_id LIMIT $1) AS first) AS counted
+         WHERE lines - own_lines < $2
+         ORDER BY expires_at, reservation_id"
+    )
+}
+
+// Not clock_timestamp(): what changes within a statement cannot be looked up in an index.
+static DUE: LazyLock<String> = LazyLock::new(|| {
+    first(
+        "reservation_id, extract(epoch FROM statement_timestamp() - expires_at)::float8 AS late_seconds",
+        "expires_at <= statement_timestamp() AND NOT product_ids && $3",
+    )
+});
+
+static DUE_OF_PRODUCTS: LazyLock<String> = LazyLock::new(|| {
+    first(
+        "reservation_id",
+        "expires_at > coalesce($3, '-infinity') AND expires_at <= $4 AND product_ids && $5 AND reservation_id <> ALL ($6)",
+    )
+});
+
 /// The first holds that have lapsed, without locking them: up to `limit`, and up to so many lines, the first one
-/// always. Those of busy products are passed over.
+/// always. Those of busy products are passed over, and those that say more of their parts than they had.
 pub async fn due(
     connection: &mut PgConnection,
     busy: &[Uuid],
     limit: u32,
     lines: u32,
 ) -> Result<Vec<Due>, StorageError> {
-    // Not clock_timestamp(): what changes within a statement cannot be looked up in an index.
-    let due = sqlx::query_as(
-        "SELECT reservation_id, extract(epoch FROM statement_timestamp() - expires_at)::float8 AS late_seconds
-         FROM (SELECT reservation_id, expires_at, cardinality(product_ids) AS own_lines,
-                      sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
-               FROM (SELECT * FROM reservation
-                     WHERE state = 'HELD' AND expires_at <= statement_timestamp() AND NOT product_ids && $1
-                     ORDER BY expires_at, reservation_id LIMIT $2) AS first) AS counted
-         WHERE lines - own_lines < $3
-         ORDER BY expires_at, reservation_id",
-    )
-    .bind(busy)
-    .bind(i64::from(limit))
-    .bind(i64::from(lines))
-    .fetch_all(connection)
-    .await?;
+    let due = sqlx::query_as(AssertSqlSafe(DUE.as_str()))
+        .bind(i64::from(limit))
+        .bind(i64::from(lines))
+        .bind(busy)
+        .fetch_all(connection)
+        .await?;
     Ok(due)
 }
 
@@ -64,24 +90,14 @@ pub async fn due_of_products(
     limit: u32,
     lines: u32,
 ) -> Result<Vec<Uuid>, StorageError> {
-    let due = sqlx::query_scalar(
-        "SELECT reservation_id
-         FROM (SELECT reservation_id, expires_at, cardinality(product_ids) AS own_lines,
-                      sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
-               FROM (SELECT * FROM reservation
-                     WHERE state = 'HELD' AND expires_at > coalesce($5, '-infinity') AND expires_at <= $3
-                       AND product_ids && $1 AND reservation_id <> ALL ($2)
-                     ORDER BY expires_at, reservation_id LIMIT $4) AS first) AS counted
-         WHERE lines - own_lines < $6
-         ORDER BY expires_at, reservation_id",
-    )
-    .bind(products)
-    .bind(known)
-    .bind(now)
-    .bind(i64::from(limit))
-    .bind(searched)
-    .bind(i64::from(lines))
-    .fetch_all(connection)
-    .await?;
+    let due = sqlx::query_scalar(AssertSqlSafe(DUE_OF_PRODUCTS.as_str()))
+        .bind(i64::from(limit))
+        .bind(i64::from(lines))
+        .bind(searched)
+        .bind(now)
+        .bind(products)
+        .bind(known)
+        .fetch_all(connection)
+        .await?;
     Ok(due)
 }
