@@ -94,12 +94,18 @@ async fn provide(
     json: bool,
 ) -> Result<(), Failure> {
     let logins = Logins::new(order, settings)?;
-    let mut new = provide_roles(&logins, settings).await?;
-    let provided = provide_users(order, &logins, settings, rabbitmqctl);
-    // Whatever became of the second server: nobody will tell the passwords of the first again.
-    new.extend(provided.iter().flatten());
+    let mut new = Vec::new();
+    let provided = match provide_roles(&logins, settings, &mut new).await {
+        Ok(()) => provide_users(order, &logins, settings, rabbitmqctl, &mut new),
+        failed => failed,
+    };
+    // However it ended: nobody will tell these passwords again.
     let fresh = fresh(&new);
-    let telling = if json { output::json(&serde_json::json!({ "new": fresh })) } else { tell(&fresh) };
+    let telling = match (&provided, json) {
+        (Err(_), _) if fresh.is_empty() => Ok(()),
+        (_, true) => output::json(&serde_json::json!({ "new": fresh })),
+        (_, false) => tell(&fresh, provided.is_ok()),
+    };
     provided?;
     told(telling)
 }
@@ -108,11 +114,12 @@ fn fresh<'a>(logins: &[&'a Login]) -> Vec<Fresh<'a>> {
     logins.iter().filter(|login| !login.is_given()).map(|login| Fresh::from(*login)).collect()
 }
 
-fn tell(fresh: &[Fresh<'_>]) -> io::Result<()> {
+fn tell(fresh: &[Fresh<'_>], is_done: bool) -> io::Result<()> {
     let mut out = stdout();
     let passwords =
         if fresh.is_empty() { "there is no new password" } else { "new passwords, shown this once" };
-    writeln!(out, "# provided; {passwords}")?;
+    let done = if is_done { "provided" } else { "not all is provided" };
+    writeln!(out, "# {done}; {passwords}")?;
     for Fresh { variable, password, .. } in fresh {
         writeln!(out, "{variable}={password}")?;
     }

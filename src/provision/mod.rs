@@ -100,28 +100,31 @@ impl Logins {
     }
 }
 
-/// Provides it in PostgreSQL, and brings the schema up to date. Gives the roles that are new.
+/// Provides it in PostgreSQL, and brings the schema up to date. Adds the roles that are new, even where it fails after
+/// that.
 pub async fn provide_roles<'a>(
     logins: &'a Logins,
     settings: &Settings,
-) -> Result<Vec<&'a Login>, ProvisionError> {
-    postgresql::apply(logins, settings).await
+    new: &mut Vec<&'a Login>,
+) -> Result<(), ProvisionError> {
+    postgresql::apply(logins, settings, new).await
 }
 
-/// Provides it in RabbitMQ. Gives the users that are new.
+/// Provides it in RabbitMQ. Adds the users that are new, even where it fails half way: nobody knows then who is there.
 pub fn provide_users<'a>(
     order: &Order,
     logins: &'a Logins,
     settings: &Settings,
     rabbitmqctl: &Rabbitmqctl,
-) -> Result<Vec<&'a Login>, ProvisionError> {
+    new: &mut Vec<&'a Login>,
+) -> Result<(), ProvisionError> {
     let vhost = messaging::vhost(&settings.amqp)?;
     let existing = rabbitmqctl.users()?;
     let users = logins.users();
-    let (kept, new): (Vec<&Login>, Vec<&Login>) =
+    let (kept, added): (Vec<&Login>, Vec<&Login>) =
         users.into_iter().partition(|login| existing.iter().any(|user| user == login.user()));
     let with_password: Vec<&Login> =
-        new.iter().chain(kept.iter().filter(|login| login.is_given())).copied().collect();
-    rabbitmqctl.import(&rabbitmq::document(order, logins, &with_password, &settings.amqp, &vhost))?;
-    Ok(new)
+        added.iter().chain(kept.iter().filter(|login| login.is_given())).copied().collect();
+    new.extend(added);
+    rabbitmqctl.import(&rabbitmq::document(order, logins, &with_password, &settings.amqp, &vhost))
 }

@@ -52,11 +52,12 @@ fn role(login: &Login, is_renewed: bool) -> String {
     )
 }
 
-/// Does it; gives the roles that are new.
+/// Does it; adds the roles that are new, even where it fails after that.
 pub(super) async fn apply<'a>(
     logins: &'a Logins,
     settings: &Settings,
-) -> Result<Vec<&'a Login>, ProvisionError> {
+    new: &mut Vec<&'a Login>,
+) -> Result<(), ProvisionError> {
     let administrator = Database::for_operator(&settings.database)?;
     administrator.try_connect().await?;
     let roles: Vec<String> = administrator
@@ -66,12 +67,13 @@ pub(super) async fn apply<'a>(
         .await?;
     let existing: HashSet<String> = roles.into_iter().collect();
     execute(&administrator, before_tables(logins, Renewed::Given)).await?;
+    new.extend(logins.roles().into_iter().filter(|login| !existing.contains(login.user())));
     let owner = Database::for_owner(&settings.database, logins.owner.user())?;
     migrations::apply(&owner).await?;
     owner.close().await;
     execute(&administrator, on_tables(logins)).await?;
     administrator.close().await;
-    Ok(logins.roles().into_iter().filter(|login| !existing.contains(login.user())).collect())
+    Ok(())
 }
 
 /// Statements that are sent together are one transaction.
