@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing::{Level, Metadata};
+use tracing::Metadata;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -14,7 +14,7 @@ use crate::config::{LogFormat, LogSettings, SettingsError};
 pub fn init(settings: &LogSettings) -> Result<(), SettingsError> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| SettingsError::OutOfRange {
         name: "log.filter",
-        reason: format!("is not a filter such as info,lapin=debug: {error}"),
+        reason: format!("is not a filter such as info,sqlx=debug: {error}"),
     })?;
     let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -23,14 +23,15 @@ pub fn init(settings: &LogSettings) -> Result<(), SettingsError> {
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
-    let log = log.with_filter(filter_fn(shows_no_frames));
+    let log = log.with_filter(filter_fn(shows_no_message));
     if tracing_subscriber::registry().with(filter).with(log).try_init().is_err() {
         tracing::debug!("somebody logs already");
     }
     Ok(())
 }
 
-/// Below `info` the AMQP client logs every frame, passwords and bodies included: never, whatever is set.
-fn shows_no_frames(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || !metadata.target().starts_with("lapin")
+/// The AMQP client logs frames, passwords and bodies included, and every message that is returned: never, whatever is set.
+/// What it has to say comes back as errors, too.
+fn shows_no_message(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with("lapin")
 }

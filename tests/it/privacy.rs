@@ -1,6 +1,7 @@
 //! Contract section 1: `customerId` never leaves the service, and no password is in the log. The end of every
 //! test searches for both; here the log says all that it can.
 
+use lapin::types::FieldTable;
 use uuid::Uuid;
 
 use crate::support::conformance::names_the_customer;
@@ -74,4 +75,27 @@ async fn nothing_confidential_is_said_by_default() {
 #[tokio::test]
 async fn nothing_confidential_is_said_when_everything_is() {
     assert_discreet("trace", "json").await;
+}
+
+/// The client would log all of it, its bytes as numbers.
+#[tokio::test]
+async fn a_message_that_finds_no_queue_is_not_said() {
+    let mut harness = Setup::new().with("INVENTORY__LOG__FILTER", "trace").start().await;
+    let bad = || Message::release("nobody").with_body(CUSTOMER);
+    // With the connection comes the binding.
+    let first = bad();
+    harness.client.send(&first).await;
+    assert_eq!(harness.dead_letter("the first").await.id(), first.id());
+    let letters = harness.site().names.dead_letter.clone();
+    let name = letters.as_str();
+    let channel = harness.client.another_channel().await;
+    channel.queue_unbind(name.into(), name.into(), name.into(), FieldTable::default()).await.unwrap();
+    let bad = bad();
+    harness.client.send(&bad).await;
+    harness.services()[0].logged("no queue for a message").await;
+    assert_eq!(harness.dead_letter("the one that found no queue").await.id(), bad.id());
+    let as_numbers = format!("{:?}", CUSTOMER.as_bytes());
+    let log = harness.log();
+    assert!(!log.contains(as_numbers.trim_matches(['[', ']'])), "{log}");
+    harness.finish().await;
 }

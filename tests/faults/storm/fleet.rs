@@ -30,7 +30,7 @@ pub struct Fleet {
 /// What a replica of a storm has beside the defaults: a log that is short enough to be kept, and a lease that is over
 /// while the storm still rages, so that replicas see to each other's events more often.
 const SETTINGS: [(&str, &str); 2] = [
-    ("INVENTORY__LOG__FILTER", "warn,lapin=off,inventory_service::service=info"),
+    ("INVENTORY__LOG__FILTER", "warn,inventory_service::service=info"),
     ("INVENTORY__OUTBOX__LEASE_SECONDS", "3"),
 ];
 
