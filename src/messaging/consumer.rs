@@ -133,6 +133,8 @@ impl<W: Work> Consumer<W> {
             reading.inspect_err(|_| self.link.lose()),
             self.work_off(connection, &channel, arrived, stop)
         );
+        // What waited comes again, here or elsewhere.
+        self.outlets.metrics.waiting(0);
         read.and(settled)?;
         on(connection, close(&channel)).await
     }
@@ -176,7 +178,6 @@ impl<W: Work> Consumer<W> {
             if !channel.status().connected() {
                 deliveries.clear();
                 waiting.clear();
-                self.outlets.metrics.waiting(0);
                 continue;
             }
             let arrived = deliveries.drain(..).map(|mut delivery| {
