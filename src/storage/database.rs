@@ -1,10 +1,8 @@
 //! Connections with deadlines.
 
 use std::future::Future;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 use tracing::log::LevelFilter;
 
@@ -68,13 +66,7 @@ impl Database {
         session: &[(&str, String)],
         transaction_timeout: Duration,
     ) -> Result<Self, SettingsError> {
-        let options = PgConnectOptions::from_str(settings.url.expose())
-            .map_err(|_| SettingsError::OutOfRange {
-                name: "database.url",
-                reason: "is not a PostgreSQL URL such as postgres://user:password@host:5432/database"
-                    .to_owned(),
-            })
-            .and_then(|options| transport::checked(options, settings.allow_plain_text))?
+        let options = transport::options(settings)?
             .application_name(crate::contract::APP_ID)
             .options(OF_A_MACHINE_THAT_IS_GONE)
             .options(session.iter().map(|(name, value)| (*name, value.as_str())))

@@ -77,7 +77,9 @@ impl From<sqlx::Error> for StorageError {
                 Kind::Raced => Self::Raced("key"),
                 Kind::Refused => Self::Refused(error),
             },
-            sqlx::Error::Io(_)
+            // Of the configuration are certificates: read for every connection, and perhaps just renewed.
+            sqlx::Error::Configuration(_)
+            | sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut

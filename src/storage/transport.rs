@@ -1,15 +1,65 @@
-//! Who may hear along, and who may answer in the server's place.
+//! What the URL of the database says: who may hear along, and who may answer in the server's place.
 
+use std::borrow::Cow;
+use std::fs::File;
+
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
 
-use crate::config::{SettingsError, is_loopback, require};
+use crate::config::{DatabaseSettings, SettingsError, is_loopback, require};
+
+/// The parameters that there are, as libpq has them. The client passes over all others, even one that forbids something
+/// (`sslcrl`, `channel_binding`), and logs what they say.
+const PARAMETERS: [&str; 11] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "application_name",
+    "options",
+];
+
+/// Those that name a file, or are its content.
+const CERTIFICATES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
+
+/// The beginning of a certificate or key that is no file's name.
+const PEM: &str = "-----BEGIN";
+
+/// Reads the URL; refuses what is not understood, certificates that cannot be read, and a server that nothing shows to be
+/// the one that is meant.
+pub(super) fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, SettingsError> {
+    let no_url =
+        || wrong("is not a PostgreSQL URL such as postgres://user:password@host:5432/database".to_owned());
+    let url = Url::parse(settings.url.expose()).map_err(|_| no_url())?;
+    let parameters: Vec<(Cow<str>, Cow<str>)> = url.query_pairs().collect();
+    // Neither name nor value is told: it may be a part of a password.
+    let known = |name: &str| PARAMETERS.contains(&name) || name == "password" || name.starts_with("options[");
+    if !parameters.iter().all(|(name, _)| known(name)) {
+        let known = PARAMETERS.join(", ");
+        return Err(wrong(format!("has a parameter that is not known here: there are {known}")));
+    }
+    for (name, path) in parameters.iter().filter(|(name, _)| CERTIFICATES.contains(&&**name)) {
+        if !path.starts_with(PEM) {
+            File::open(&**path).map_err(|error| wrong(format!("{name}: {path}: {error}")))?;
+        }
+    }
+    let options = PgConnectOptions::from_url(&url).map_err(|_| no_url())?;
+    checked(options, settings.allow_plain_text)
+}
+
+fn wrong(reason: String) -> SettingsError {
+    SettingsError::OutOfRange { name: "database.url", reason }
+}
 
 /// Refuses a server on another machine that would be spoken to without TLS, or whoever it is. Short of `verify-full`
 /// anybody on the way may answer: `verify-ca` takes any certificate of any authority that the system trusts.
-pub(super) fn checked(
-    options: PgConnectOptions,
-    allow_plain_text: bool,
-) -> Result<PgConnectOptions, SettingsError> {
+fn checked(options: PgConnectOptions, allow_plain_text: bool) -> Result<PgConnectOptions, SettingsError> {
     let host = options.get_host();
     let is_here = options.get_socket().is_some() || host.starts_with('/') || is_loopback(host);
     let is_verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);

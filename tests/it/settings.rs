@@ -31,6 +31,16 @@ async fn what_is_wrong_in_the_environment_is_named() {
         ("INVENTORY__BATCH__COMANDS", "5", "comands"),
         ("DATABASE_URL", "mysql://inventory:s3cret@127.0.0.1/inventory", "database.url"),
         ("DATABASE_URL", "postgres://inventory:s3cret@127.0.0.1:none/inventory", "database.url"),
+        (
+            "DATABASE_URL",
+            "postgres://inventory@127.0.0.1/inventory?sslpassword=s3cret",
+            "database.url has a parameter that is not known",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://inventory:s3cret@127.0.0.1/inventory?sslmode=verify-full&sslrootcert=/nowhere/ca.pem",
+            "database.url sslrootcert: /nowhere/ca.pem: No such file",
+        ),
         ("AMQP_URL", "http://inventory:s3cret@127.0.0.1", "amqp.url"),
         ("AMQP_URL", "amqp://inventory:s3cret@127.0.0.1:none", "amqp.url"),
     ] {
