@@ -39,6 +39,9 @@ pub enum StorageError {
         /// Why.
         error: sqlx::Error,
     },
+    /// No connection can be tried: a certificate or key that is none, a password that no server can have.
+    #[error("the database cannot be connected to as database.url says: {0}")]
+    Unusable(#[source] sqlx::Error),
     /// Anything else: a fault of this program, or of its rights.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),
@@ -51,13 +54,18 @@ impl StorageError {
         matches!(self, Self::Away(_) | Self::ReadOnly | Self::Deadline(_))
     }
 
-    /// Whether every command would come to the same: a table or a right is missing (SQLSTATE class 42). Somebody has to put
-    /// that right, and no command must suffer for it.
+    /// Whether every command would come to the same: a table or a right is missing (SQLSTATE class 42), or a certificate is
+    /// broken. Somebody has to put that right, and no command must suffer for it.
     #[must_use]
     pub fn is_everybodys(&self) -> bool {
-        let Self::Refused(error) = self else { return false };
-        let code = error.as_database_error().and_then(DatabaseError::code);
-        code.is_some_and(|code| code.starts_with("42"))
+        match self {
+            Self::Unusable(_) => true,
+            Self::Refused(error) => {
+                let code = error.as_database_error().and_then(DatabaseError::code);
+                code.is_some_and(|code| code.starts_with("42"))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the same is worth trying again at once.
@@ -77,9 +85,8 @@ impl From<sqlx::Error> for StorageError {
                 Kind::Raced => Self::Raced("key"),
                 Kind::Refused => Self::Refused(error),
             },
-            // Of the configuration are certificates: read for every connection, and perhaps just renewed.
-            sqlx::Error::Configuration(_)
-            | sqlx::Error::Io(_)
+            sqlx::Error::Configuration(_) => Self::Unusable(error),
+            sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut

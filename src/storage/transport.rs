@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::config::{DatabaseSettings, SettingsError, is_loopback, require};
 
-/// The parameters that there are, as libpq has them. The client passes over all others, even one that forbids something
-/// (`sslcrl`, `channel_binding`), and logs what they say.
+/// The parameters that there are, as libpq has them. The client knows other names for some; it passes over all others, even
+/// one that forbids something (`sslcrl`, `channel_binding`), and logs what they say.
 const PARAMETERS: [&str; 11] = [
     "sslmode",
     "sslrootcert",
@@ -25,11 +25,9 @@ const PARAMETERS: [&str; 11] = [
     "options",
 ];
 
-/// Those that name a file, or are its content.
-const CERTIFICATES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
-
-/// The beginning of a certificate or key that is no file's name.
-const PEM: &str = "-----BEGIN";
+/// What else the client knows.
+const MORE: [&str; 7] =
+    ["password", "ssl-mode", "ssl-root-cert", "ssl-ca", "ssl-cert", "ssl-key", "statement-cache-capacity"];
 
 /// Reads the URL; refuses what is not understood, certificates that cannot be read, and a server that nothing shows to be
 /// the one that is meant.
@@ -39,18 +37,30 @@ pub(super) fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, S
     let url = Url::parse(settings.url.expose()).map_err(|_| no_url())?;
     let parameters: Vec<(Cow<str>, Cow<str>)> = url.query_pairs().collect();
     // Neither name nor value is told: it may be a part of a password.
-    let known = |name: &str| PARAMETERS.contains(&name) || name == "password" || name.starts_with("options[");
+    let known =
+        |name: &str| PARAMETERS.contains(&name) || MORE.contains(&name) || name.starts_with("options[");
     if !parameters.iter().all(|(name, _)| known(name)) {
         let known = PARAMETERS.join(", ");
         return Err(wrong(format!("has a parameter that is not known here: there are {known}")));
     }
-    for (name, path) in parameters.iter().filter(|(name, _)| CERTIFICATES.contains(&&**name)) {
-        if !path.starts_with(PEM) {
-            File::open(&**path).map_err(|error| wrong(format!("{name}: {path}: {error}")))?;
+    let options = PgConnectOptions::from_url(&url).map_err(|_| no_url())?;
+    if matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
+        readable(&parameters)?;
+    }
+    checked(options, settings.allow_plain_text)
+}
+
+/// Refuses certificates that cannot be read, of which the client would say neither name nor place.
+fn readable(parameters: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<(), SettingsError> {
+    let file = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, path)| &**path);
+    for name in ["sslrootcert", "sslcert", "sslkey"] {
+        // What is no file's name may be the key itself: it is not told.
+        if let Some(Err(error)) = file(name).map(File::open) {
+            return Err(wrong(format!("names a file with {name} that cannot be read: {error}")));
         }
     }
-    let options = PgConnectOptions::from_url(&url).map_err(|_| no_url())?;
-    checked(options, settings.allow_plain_text)
+    let pair = file("sslcert").is_some() == file("sslkey").is_some();
+    require("database.url", pair, "must have both sslcert and sslkey, or neither")
 }
 
 fn wrong(reason: String) -> SettingsError {

@@ -39,7 +39,12 @@ async fn what_is_wrong_in_the_environment_is_named() {
         (
             "DATABASE_URL",
             "postgres://inventory:s3cret@127.0.0.1/inventory?sslmode=verify-full&sslrootcert=/nowhere/ca.pem",
-            "database.url sslrootcert: /nowhere/ca.pem: No such file",
+            "database.url names a file with sslrootcert that cannot be read: No such file",
+        ),
+        (
+            "DATABASE_URL",
+            "postgres://inventory:s3cret@127.0.0.1/inventory?sslmode=verify-full&sslcert=/dev/null",
+            "database.url must have both",
         ),
         ("AMQP_URL", "http://inventory:s3cret@127.0.0.1", "amqp.url"),
         ("AMQP_URL", "amqp://inventory:s3cret@127.0.0.1:none", "amqp.url"),
@@ -73,7 +78,9 @@ async fn the_environment_overrides_the_file() {
     let mut command = inventory();
     command.args(["verify", "--config"]).arg(&path);
     command.env("INVENTORY__LIMITS__LINES", "5").env("INVENTORY__HTTP__ADDRESS", "127.0.0.1:0");
-    command.env("DATABASE_URL", "postgres://nobody:nothing@127.0.0.1:1/nowhere");
+    let url = "postgres://nobody@127.0.0.1:1?dbname=nowhere&password=nothing&ssl-mode=prefer&sslrootcert=/nowhere/ca.pem\
+               &application_name=nobody&options=-c%20geqo%3Doff&options[jit]=off&statement-cache-capacity=10";
+    command.env("DATABASE_URL", url);
     let ended = run(command).await;
     std::fs::remove_file(path).unwrap();
     // As far as the database: the settings were good.

@@ -37,6 +37,13 @@ pub async fn are_demanded_by_postgresql(servers: &PrivateServers, logins: &Login
         command.env("DATABASE_URL", &url);
         assert_refused(&run(command).await, 3, &[reason]);
     }
+    let mut command = site.command(&["reservation", "list"]);
+    command.env("DATABASE_URL", url.replace(&key, &certificate));
+    assert_refused(
+        &run(command).await,
+        2,
+        &["the database cannot be connected to as database.url says", "no keys"],
+    );
 }
 
 /// The broker: the same.
