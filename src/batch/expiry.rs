@@ -143,7 +143,13 @@ impl Expiry {
             return Ok(None);
         }
         let lines = u32::try_from(self.batch.lines).unwrap_or(u32::MAX);
-        let due = lapsing::due(connection, busy, LAPSED_AT_ONCE, lines).await?;
+        let due = lapsing::due(&mut *connection, busy, LAPSED_AT_ONCE, lines).await?;
+        // After all others, and each time: somebody has to mend it.
+        if due.is_empty()
+            && let Some(id) = lapsing::broken(connection).await?
+        {
+            return Err(StorageError::Broken(format!("reservation {id} has parts that exceed it")));
+        }
         let late_seconds = due.first().map(|due| due.late_seconds);
         Ok(late_seconds.map(|late| (due.into_iter().map(|due| due.reservation_id).collect(), late)))
     }

@@ -28,8 +28,15 @@ pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageErr
     Ok(is_ours)
 }
 
-/// The first holds that fulfil a condition and have not more parts than there were units: `$1` of them at most, up to `$2`
-/// lines, the first one always. The others nobody can give back; `verify` finds them, and they keep nobody else's hold.
+/// Holds that can be given back. Whose parts are more than there were units, or not to be read, keeps nobody else's hold.
+const WHOLE: &str = "
+    (released IS NULL AND consumed IS NULL AND array_position(quantities, NULL) IS NULL OR NOT EXISTS (
+        SELECT FROM unnest(quantities, released, consumed) AS line (units, back, sent)
+        WHERE (CASE WHEN released IS NULL THEN 0 ELSE line.back END >= 0
+               AND CASE WHEN consumed IS NULL THEN 0 ELSE line.sent END >= 0
+               AND line.units::numeric >= coalesce(line.back, 0)::numeric + coalesce(line.sent, 0)) IS NOT TRUE))";
+
+/// The first holds that fulfil a condition and are [`WHOLE`]: `$1` of them at most, up to `$2` lines, the first one always.
 fn first(columns: &str, condition: &str) -> String {
     format!(
         "SELECT {columns}
@@ -37,10 +44,7 @@ fn first(columns: &str, condition: &str) -> String {
                       sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
                FROM (SELECT * FROM reservation
                      WHERE state = 'HELD' AND {condition}
-                       AND ((released IS NULL AND consumed IS NULL) OR NOT EXISTS (
-                           SELECT FROM unnest(quantities, released, consumed) AS line (quantity, released, consumed)
-                           WHERE least(line.released, line.consumed) < 0
-                              OR coalesce(line.released, 0) + coalesce(line.consumed, 0) > line.quantity))
+                       AND {WHOLE}
                      ORDER BY expires_at, reservation_id LIMIT $1) AS first) AS counted
          WHERE lines - own_lines < $2
          ORDER BY expires_at, reservation_id"
@@ -63,7 +67,7 @@ static DUE_OF_PRODUCTS: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The first holds that have lapsed, without locking them: up to `limit`, and up to so many lines, the first one
-/// always. Those of busy products are passed over, and those that say more of their parts than they had.
+/// always. Those of busy products are passed over, and those that are [`broken`].
 pub async fn due(
     connection: &mut PgConnection,
     busy: &[Uuid],
@@ -77,6 +81,16 @@ pub async fn due(
         .fetch_all(connection)
         .await?;
     Ok(due)
+}
+
+/// A hold that has lapsed, and that nobody can give back before somebody mends it.
+pub async fn broken(connection: &mut PgConnection) -> Result<Option<Uuid>, StorageError> {
+    let sql = format!(
+        "SELECT reservation_id FROM reservation
+         WHERE state = 'HELD' AND expires_at <= statement_timestamp() AND NOT {WHOLE}
+         ORDER BY expires_at, reservation_id LIMIT 1"
+    );
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).fetch_optional(connection).await?)
 }
 
 /// The first holds of these products that have lapsed after `searched` (if any) and by `now`, but for those that
