@@ -48,8 +48,8 @@ pub(super) async fn run(settings: &Settings, reason: Option<&str>, json: bool) -
     let mended: Vec<(&Finding, Mended)> =
         done.iter().map(|(finding, mended)| (finding, mended.clone())).collect();
     let telling = if ended.is_ok() || !mended.is_empty() { print(&mended, json, true) } else { Ok(()) };
-    ended?;
     told(telling)?;
+    ended?;
     let left = with_progress(&database, settings, Scope::Everything).await?;
     drop(guard);
     if left.is_balanced() { Ok(()) } else { Err(what_is_left(&left)) }
@@ -121,26 +121,27 @@ async fn mend_stock(
 }
 
 async fn mend_one(database: &Database, finding: &Finding, order: Order<'_>) -> Result<Mended, Failure> {
-    match (finding.mend, finding.reservation_id) {
-        (Mend::Lapse, Some(id)) => {
-            lapse(database, &[id]).await?;
-            let detail = "the hold has lapsed";
-            record(database, finding, detail, order).await?;
-            Ok(Mended::Done(detail.to_owned()))
+    let mended = match (finding.mend, finding.reservation_id) {
+        (Mend::Lapse, Some(id)) => lapse(database, id, finding, order).await,
+        _ => mend(database, finding, order).await,
+    };
+    match mended {
+        // A constraint of a table: the row says something that the mend cannot be right for.
+        Err(error @ (StorageError::Refused(_) | StorageError::Raced(_) | StorageError::Broken(_))) => {
+            Ok(Mended::Left(error.to_string()))
         }
-        _ => match mend(database, finding, order).await {
-            // A constraint of a table: the row says something that the mend cannot be right for.
-            Err(error @ (StorageError::Refused(_) | StorageError::Raced(_) | StorageError::Broken(_))) => {
-                Ok(Mended::Left(error.to_string()))
-            }
-            mended => Ok(mended?),
-        },
+        mended => Ok(mended?),
     }
 }
 
-/// Lets overdue holds lapse, as the service does by itself while it runs. The events wait in the outbox, for any
-/// replica to publish them at once.
-async fn lapse(database: &Database, ids: &[Uuid]) -> Result<(), Failure> {
+/// Lets an overdue hold lapse, as the service does by itself while it runs. The event waits in the outbox, for any
+/// replica to publish it at once.
+async fn lapse(
+    database: &Database,
+    id: Uuid,
+    finding: &Finding,
+    order: Order<'_>,
+) -> Result<Mended, StorageError> {
     let (relay, _) = mpsc::channel(1);
     let bookkeeper = Bookkeeper {
         database: database.clone(),
@@ -149,8 +150,10 @@ async fn lapse(database: &Database, ids: &[Uuid]) -> Result<(), Failure> {
         metrics: Arc::default(),
         searched: Searched::default(),
     };
-    bookkeeper.lapse(ids).await?;
-    Ok(())
+    bookkeeper.lapse(&[id]).await?;
+    let detail = "the hold has lapsed";
+    record(database, finding, detail, order).await?;
+    Ok(Mended::Done(detail.to_owned()))
 }
 
 /// What would be done.

@@ -224,6 +224,29 @@ async fn an_overdue_hold_lapses_and_subscribers_are_told() {
 }
 
 #[tokio::test]
+async fn a_hold_that_cannot_be_read_is_left_and_the_rest_is_mended() {
+    let site = migrated().await;
+    let [product, cart] = [Uuid::now_v7(), Uuid::new_v4()];
+    site.told(&["stock", "set", &product.to_string(), "5"]).await;
+    let broken = format!(
+        "INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, released, consumed,
+                                  reserved_at, expires_at)
+         VALUES ('{cart}', '{cart}', 'HELD', '{{{product}}}', '{{1}}', '{{2}}', '{{0}}', now() - interval '1 hour',
+                 now() - interval '1 minute');
+         INSERT INTO reservation_movement (reservation_id, kind, product_ids, quantities, moved_at)
+         VALUES ('{cart}', 'RELEASED', '{{{product}}}', '{{2}}', now() - interval '30 minutes')"
+    );
+    tamper(&site, &broken).await;
+    tamper(&site, "UPDATE stock SET on_hand = 6").await;
+
+    let ended = apply(&site).await;
+    assert_refused(&ended, 1, &["hold.overdue"]);
+    for words in ["left: the books are broken", "mended: on hand 6 became 5"] {
+        assert!(ended.stdout.contains(words), "{words:?} is not in {ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_that_one_replica_kept_for_itself_is_freed_and_published() {
     let mut harness = Harness::start().await;
     let (event, reservation) = (Uuid::now_v7(), Uuid::now_v7());
