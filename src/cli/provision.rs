@@ -106,8 +106,8 @@ async fn provide(
         (_, true) => output::json(&serde_json::json!({ "new": fresh })),
         (_, false) => tell(&fresh, provided.is_ok()),
     };
-    provided?;
-    told(telling)
+    told(telling)?;
+    Ok(provided?)
 }
 
 fn fresh<'a>(logins: &[&'a Login]) -> Vec<Fresh<'a>> {

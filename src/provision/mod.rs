@@ -100,8 +100,7 @@ impl Logins {
     }
 }
 
-/// Provides it in PostgreSQL, and brings the schema up to date. Adds the roles that are new, even where it fails after
-/// that.
+/// Provides it in PostgreSQL, and brings the schema up to date. Adds the roles that are new, or may be, even where it fails.
 pub async fn provide_roles<'a>(
     logins: &'a Logins,
     settings: &Settings,

@@ -52,7 +52,7 @@ fn role(login: &Login, is_renewed: bool) -> String {
     )
 }
 
-/// Does it; adds the roles that are new, even where it fails after that.
+/// Does it; adds the roles that are new, or may be, even where it fails.
 pub(super) async fn apply<'a>(
     logins: &'a Logins,
     settings: &Settings,
@@ -66,8 +66,12 @@ pub(super) async fn apply<'a>(
         })
         .await?;
     let existing: HashSet<String> = roles.into_iter().collect();
-    execute(&administrator, before_tables(logins, Renewed::Given)).await?;
-    new.extend(logins.roles().into_iter().filter(|login| !existing.contains(login.user())));
+    let made = execute(&administrator, before_tables(logins, Renewed::Given)).await;
+    // Without an answer they may be there.
+    if made.as_ref().err().is_none_or(StorageError::is_away) {
+        new.extend(logins.roles().into_iter().filter(|login| !existing.contains(login.user())));
+    }
+    made?;
     let owner = Database::for_owner(&settings.database, logins.owner.user())?;
     migrations::apply(&owner).await?;
     owner.close().await;
