@@ -39,6 +39,9 @@ pub trait Work: Send + Sync {
 
     /// Handles messages; the settlements are in the same order.
     fn handle(&self, messages: &[Message]) -> impl Future<Output = Vec<Settlement>> + Send;
+
+    /// What waits is not in hand any more: it comes again, here or elsewhere.
+    fn let_go(&self) {}
 }
 
 /// A consumer of one queue.
@@ -133,8 +136,7 @@ impl<W: Work> Consumer<W> {
             reading.inspect_err(|_| self.link.lose()),
             self.work_off(connection, &channel, arrived, stop)
         );
-        // What waited comes again, here or elsewhere.
-        self.outlets.metrics.waiting(0);
+        self.work.let_go();
         read.and(settled)?;
         on(connection, close(&channel)).await
     }
@@ -298,6 +300,10 @@ impl Work for crate::batch::Handler {
 
     fn handle(&self, messages: &[Message]) -> impl Future<Output = Vec<Settlement>> + Send {
         self.handle(messages)
+    }
+
+    fn let_go(&self) {
+        self.metrics.waiting(0);
     }
 }
 
