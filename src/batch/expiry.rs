@@ -28,6 +28,9 @@ pub struct Expiry {
 /// product has others locked already, which commands want.
 const WAITED_PAUSE: Duration = Duration::from_secs(10);
 
+/// Pause between two looks for holds that cannot be given back before somebody mends them.
+const BROKEN_PAUSE: Duration = Duration::from_secs(10);
+
 /// A step of a sweep.
 struct Step {
     lapsed: Lapsed,
@@ -49,7 +52,7 @@ impl Expiry {
         let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut swept_at = Instant::now();
-        let mut waited_at = None;
+        let (mut waited_at, mut looked_at) = (None, None);
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
             match self.sweep(&mut waited_at, &stop).await {
                 Ok(0) => {}
@@ -62,6 +65,19 @@ impl Expiry {
                 }
             }
             swept_at = Instant::now();
+            if looked_at.is_none_or(|at: Instant| at.elapsed() >= BROKEN_PAUSE) {
+                looked_at = Some(swept_at);
+                self.tell_what_is_broken().await;
+            }
+        }
+    }
+
+    /// Nobody waits for it, so nobody else would know.
+    async fn tell_what_is_broken(&self) {
+        let broken = self.bookkeeper.database.using(async |connection| lapsing::broken(connection).await);
+        // Where it cannot be looked up, the next sweep says why.
+        if let Ok(Some(reservation)) = broken.await {
+            warn!(%reservation, "a lapsed hold cannot be given back: `inventory verify` says more");
         }
     }
 
@@ -143,13 +159,7 @@ impl Expiry {
             return Ok(None);
         }
         let lines = u32::try_from(self.batch.lines).unwrap_or(u32::MAX);
-        let due = lapsing::due(&mut *connection, busy, LAPSED_AT_ONCE, lines).await?;
-        // After all others, and each time: somebody has to mend it.
-        if due.is_empty()
-            && let Some(id) = lapsing::broken(connection).await?
-        {
-            return Err(StorageError::Broken(format!("reservation {id} has parts that exceed it")));
-        }
+        let due = lapsing::due(connection, busy, LAPSED_AT_ONCE, lines).await?;
         let late_seconds = due.first().map(|due| due.late_seconds);
         Ok(late_seconds.map(|late| (due.into_iter().map(|due| due.reservation_id).collect(), late)))
     }

@@ -30,11 +30,12 @@ pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageErr
 
 /// Holds that can be given back. Whose parts are more than there were units, or not to be read, keeps nobody else's hold.
 const WHOLE: &str = "
-    (released IS NULL AND consumed IS NULL AND array_position(quantities, NULL) IS NULL OR NOT EXISTS (
+    (array_position(product_ids, NULL) IS NULL
+     AND (released IS NULL AND consumed IS NULL AND array_position(quantities, NULL) IS NULL OR NOT EXISTS (
         SELECT FROM unnest(quantities, released, consumed) AS line (units, back, sent)
         WHERE (CASE WHEN released IS NULL THEN 0 ELSE line.back END >= 0
                AND CASE WHEN consumed IS NULL THEN 0 ELSE line.sent END >= 0
-               AND line.units::numeric >= coalesce(line.back, 0)::numeric + coalesce(line.sent, 0)) IS NOT TRUE))";
+               AND line.units::numeric >= coalesce(line.back, 0)::numeric + coalesce(line.sent, 0)) IS NOT TRUE)))";
 
 /// The first holds that fulfil a condition and are [`WHOLE`]: `$1` of them at most, up to `$2` lines, the first one always.
 fn first(columns: &str, condition: &str) -> String {

@@ -353,25 +353,27 @@ async fn what_is_not_held_cannot_be_extended() {
 #[tokio::test]
 async fn a_hold_with_broken_parts_keeps_no_other_from_lapsing() {
     let mut harness = Setup::new().start().await;
-    let product = harness.product(2).await;
-    let [broken, whole] = <[String; 2]>::try_from(hold_one_each(&mut harness, 2, product).await).unwrap();
-    let parts = |released: &str| {
+    let product = harness.product(3).await;
+    let [much, unknown, whole] =
+        <[String; 3]>::try_from(hold_one_each(&mut harness, 3, product).await).unwrap();
+    let parts = |id: &str, released: &str| {
         format!(
-            "UPDATE reservation SET released = '{released}', consumed = '{{0}}' WHERE reservation_id = '{broken}'"
+            "UPDATE reservation SET released = '{released}', consumed = '{{0}}' WHERE reservation_id = '{id}'"
         )
     };
-    harness.site().database.execute(&parts("{3}")).await;
+    for broken in [parts(&much, "{3}"), parts(&unknown, "{NULL}")] {
+        assert_eq!(harness.site().database.execute(&broken).await, 1);
+    }
     let_lapse(&harness).await;
     assert_all_lapse(&mut harness, &[whole]).await;
-    harness.services()[0].logged("lapsed holds cannot be given back yet").await;
-    // It falls short without the one that is broken, and is told so.
+    harness.services()[0].logged("a lapsed hold cannot be given back").await;
+    // It falls short without those that are broken, and is told so.
     harness.reserve(Uuid::new_v4(), &[(product, 2)]).await.shortfalls();
-    // A part of nobody knows how many.
-    harness.site().database.execute(&parts("{NULL}")).await;
-    harness.reserve(Uuid::new_v4(), &[(product, 2)]).await.shortfalls();
-    harness.site().database.execute(&parts("{0}")).await;
-    assert_all_lapse(&mut harness, &[broken]).await;
-    harness.assert_level(product, 2, 0).await;
+    for mended in [parts(&much, "{0}"), parts(&unknown, "{0}")] {
+        harness.site().database.execute(&mended).await;
+    }
+    assert_all_lapse(&mut harness, &[much, unknown]).await;
+    harness.assert_level(product, 3, 0).await;
     harness.finish().await;
 }
 
