@@ -185,6 +185,8 @@ impl Parts {
                 missing => missing.and_then(migrations::complete),
             };
             match prepared {
+                // At the start it is a wrong setting.
+                Err(error @ StorageError::Unusable) => return Err(error.into()),
                 Err(error)
                     if error.is_away()
                         || error.is_lost_race()

@@ -53,7 +53,7 @@ impl From<StorageError> for Failure {
             StorageError::Away(_) | StorageError::ReadOnly | StorageError::Deadline(_) => {
                 Self::System(format!("{error}. Is PostgreSQL running, and DATABASE_URL right?"))
             }
-            StorageError::Schema(_) | StorageError::Unusable(_) => Self::Usage(error.to_string()),
+            StorageError::Schema(_) | StorageError::Unusable => Self::Usage(error.to_string()),
             _ => Self::System(error.to_string()),
         }
     }

@@ -129,7 +129,7 @@ impl Database {
     pub async fn begin(&self) -> Result<Transaction, StorageError> {
         // What fails before any command is said is no command's fault.
         let lease = self.connections.lease().await.map_err(|error| match error {
-            StorageError::Refused(error) | StorageError::Unusable(error) => StorageError::Away(error),
+            StorageError::Refused(error) => StorageError::Away(error),
             other => other,
         })?;
         self.in_time(Transaction::begin(lease)).await.map_err(|error| self.doubted(error))

@@ -39,33 +39,32 @@ pub enum StorageError {
         /// Why.
         error: sqlx::Error,
     },
-    /// No connection can be tried: a certificate or key that is none, a password that no server can have.
-    #[error("the database cannot be connected to as database.url says: {0}")]
-    Unusable(#[source] sqlx::Error),
+    /// No connection can be tried. Why is not told: it may be the key itself, or a sign of the password.
+    #[error(
+        "the database cannot be connected to with the key or password that there is: the key is none, or has a passphrase; \
+         or there is no certificate to it, or the other way round; or the password has a sign that no server takes"
+    )]
+    Unusable,
     /// Anything else: a fault of this program, or of its rights.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),
 }
 
 impl StorageError {
-    /// Whether the same may succeed later without anybody's doing.
+    /// Whether the same may succeed later without the doing of whoever runs this program. Files of keys are read for every
+    /// connection, so they may.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Away(_) | Self::ReadOnly | Self::Deadline(_))
+        matches!(self, Self::Away(_) | Self::ReadOnly | Self::Deadline(_) | Self::Unusable)
     }
 
-    /// Whether every command would come to the same: a table or a right is missing (SQLSTATE class 42), or a certificate is
-    /// broken. Somebody has to put that right, and no command must suffer for it.
+    /// Whether every command would come to the same: a table or a right is missing (SQLSTATE class 42). Somebody has to put
+    /// that right, and no command must suffer for it.
     #[must_use]
     pub fn is_everybodys(&self) -> bool {
-        match self {
-            Self::Unusable(_) => true,
-            Self::Refused(error) => {
-                let code = error.as_database_error().and_then(DatabaseError::code);
-                code.is_some_and(|code| code.starts_with("42"))
-            }
-            _ => false,
-        }
+        let Self::Refused(error) = self else { return false };
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        code.is_some_and(|code| code.starts_with("42"))
     }
 
     /// Whether the same is worth trying again at once.
@@ -85,7 +84,7 @@ impl From<sqlx::Error> for StorageError {
                 Kind::Raced => Self::Raced("key"),
                 Kind::Refused => Self::Refused(error),
             },
-            sqlx::Error::Configuration(_) => Self::Unusable(error),
+            sqlx::Error::Configuration(_) => Self::Unusable,
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)

@@ -1,8 +1,5 @@
 //! What the URL of the database says: who may hear along, and who may answer in the server's place.
 
-use std::borrow::Cow;
-use std::fs::File;
-
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
@@ -29,38 +26,20 @@ const PARAMETERS: [&str; 11] = [
 const MORE: [&str; 7] =
     ["password", "ssl-mode", "ssl-root-cert", "ssl-ca", "ssl-cert", "ssl-key", "statement-cache-capacity"];
 
-/// Reads the URL; refuses what is not understood, certificates that cannot be read, and a server that nothing shows to be
-/// the one that is meant.
+/// Reads the URL; refuses what is not understood, and a server that nothing shows to be the one that is meant.
 pub(super) fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, SettingsError> {
     let no_url =
         || wrong("is not a PostgreSQL URL such as postgres://user:password@host:5432/database".to_owned());
     let url = Url::parse(settings.url.expose()).map_err(|_| no_url())?;
-    let parameters: Vec<(Cow<str>, Cow<str>)> = url.query_pairs().collect();
     // Neither name nor value is told: it may be a part of a password.
     let known =
         |name: &str| PARAMETERS.contains(&name) || MORE.contains(&name) || name.starts_with("options[");
-    if !parameters.iter().all(|(name, _)| known(name)) {
+    if !url.query_pairs().all(|(name, _)| known(&name)) {
         let known = PARAMETERS.join(", ");
         return Err(wrong(format!("has a parameter that is not known here: there are {known}")));
     }
     let options = PgConnectOptions::from_url(&url).map_err(|_| no_url())?;
-    if matches!(options.get_ssl_mode(), PgSslMode::VerifyFull) {
-        readable(&parameters)?;
-    }
     checked(options, settings.allow_plain_text)
-}
-
-/// Refuses certificates that cannot be read, of which the client would say neither name nor place.
-fn readable(parameters: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<(), SettingsError> {
-    let file = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, path)| &**path);
-    for name in ["sslrootcert", "sslcert", "sslkey"] {
-        // What is no file's name may be the key itself: it is not told.
-        if let Some(Err(error)) = file(name).map(File::open) {
-            return Err(wrong(format!("names a file with {name} that cannot be read: {error}")));
-        }
-    }
-    let pair = file("sslcert").is_some() == file("sslkey").is_some();
-    require("database.url", pair, "must have both sslcert and sslkey, or neither")
 }
 
 fn wrong(reason: String) -> SettingsError {
