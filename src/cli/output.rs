@@ -24,6 +24,15 @@ pub(super) fn told(result: io::Result<()>) -> Result<(), Failure> {
     written(result).map_err(|failure| Failure::system(format!("it is done, but cannot be told: {failure}")))
 }
 
+/// What became of work that may have been done in part, and of telling about that: neither hides the other.
+pub(super) fn ended(work: Result<(), Failure>, telling: io::Result<()>) -> Result<(), Failure> {
+    match (work, told(telling)) {
+        (Ok(()), telling) => telling,
+        (work, Ok(())) => work,
+        (Err(why), Err(untold)) => Err(Failure::system(format!("{why}. Of what was done before: {untold}"))),
+    }
+}
+
 /// Prints a text, and the end of its line.
 pub(super) fn text(text: &str) -> io::Result<()> {
     let mut out = stdout();

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::Failure;
-use super::output::{self, stdout, told, written};
+use super::output::{self, stdout, written};
 use crate::config::Settings;
 use crate::provision::{Login, Logins, Order, Rabbitmqctl, provide_roles, provide_users, script};
 
@@ -106,8 +106,7 @@ async fn provide(
         (_, true) => output::json(&serde_json::json!({ "new": fresh })),
         (_, false) => tell(&fresh, provided.is_ok()),
     };
-    told(telling)?;
-    Ok(provided?)
+    output::ended(provided.map_err(Failure::from), telling)
 }
 
 fn fresh<'a>(logins: &[&'a Login]) -> Vec<Fresh<'a>> {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::Failure;
-use super::output::{self, stdout, told, written};
+use super::output::{self, stdout, written};
 use super::stock::{open, operator};
 use super::verify::{WireFinding, line, unbalanced, with_progress};
 use crate::batch::{Bookkeeper, Searched};
@@ -48,8 +48,7 @@ pub(super) async fn run(settings: &Settings, reason: Option<&str>, json: bool) -
     let mended: Vec<(&Finding, Mended)> =
         done.iter().map(|(finding, mended)| (finding, mended.clone())).collect();
     let telling = if ended.is_ok() || !mended.is_empty() { print(&mended, json, true) } else { Ok(()) };
-    told(telling)?;
-    ended?;
+    output::ended(ended, telling)?;
     let left = with_progress(&database, settings, Scope::Everything).await?;
     drop(guard);
     if left.is_balanced() { Ok(()) } else { Err(what_is_left(&left)) }
