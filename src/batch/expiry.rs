@@ -28,9 +28,6 @@ pub struct Expiry {
 /// product has others locked already, which commands want.
 const WAITED_PAUSE: Duration = Duration::from_secs(10);
 
-/// Pause between two looks for holds that cannot be given back before somebody mends them.
-const BROKEN_PAUSE: Duration = Duration::from_secs(10);
-
 /// A step of a sweep.
 struct Step {
     lapsed: Lapsed,
@@ -52,7 +49,7 @@ impl Expiry {
         let mut interval = tokio::time::interval(Duration::from_millis(self.settings.sweep_interval_ms));
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut swept_at = Instant::now();
-        let (mut waited_at, mut looked_at) = (None, None);
+        let mut waited_at = None;
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
             match self.sweep(&mut waited_at, &stop).await {
                 Ok(0) => {}
@@ -65,19 +62,6 @@ impl Expiry {
                 }
             }
             swept_at = Instant::now();
-            if looked_at.is_none_or(|at: Instant| at.elapsed() >= BROKEN_PAUSE) {
-                looked_at = Some(swept_at);
-                self.tell_what_is_broken().await;
-            }
-        }
-    }
-
-    /// Nobody waits for it, so nobody else would know.
-    async fn tell_what_is_broken(&self) {
-        let broken = self.bookkeeper.database.using(async |connection| lapsing::broken(connection).await);
-        // Where it cannot be looked up, the next sweep says why.
-        if let Ok(Some(reservation)) = broken.await {
-            warn!(%reservation, "a lapsed hold cannot be given back: `inventory verify` says more");
         }
     }
 

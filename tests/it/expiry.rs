@@ -350,33 +350,6 @@ async fn what_is_not_held_cannot_be_extended() {
     harness.finish().await;
 }
 
-#[tokio::test]
-async fn a_hold_with_broken_parts_keeps_no_other_from_lapsing() {
-    let mut harness = Setup::new().start().await;
-    let product = harness.product(3).await;
-    let [much, unknown, whole] =
-        <[String; 3]>::try_from(hold_one_each(&mut harness, 3, product).await).unwrap();
-    let parts = |id: &str, released: &str| {
-        format!(
-            "UPDATE reservation SET released = '{released}', consumed = '{{0}}' WHERE reservation_id = '{id}'"
-        )
-    };
-    for broken in [parts(&much, "{3}"), parts(&unknown, "{NULL}")] {
-        assert_eq!(harness.site().database.execute(&broken).await, 1);
-    }
-    let_lapse(&harness).await;
-    assert_all_lapse(&mut harness, &[whole]).await;
-    harness.services()[0].logged("a lapsed hold cannot be given back").await;
-    // It falls short without those that are broken, and is told so.
-    harness.reserve(Uuid::new_v4(), &[(product, 2)]).await.shortfalls();
-    for mended in [parts(&much, "{0}"), parts(&unknown, "{0}")] {
-        harness.site().database.execute(&mended).await;
-    }
-    assert_all_lapse(&mut harness, &[much, unknown]).await;
-    harness.assert_level(product, 3, 0).await;
-    harness.finish().await;
-}
-
 /// As after somebody has tampered with the books. They are not what is tested: they stay broken.
 #[tokio::test]
 async fn a_product_that_is_gone_keeps_no_other_hold_from_lapsing() {
