@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::config::{DatabaseSettings, SettingsError, is_loopback, require};
 
-/// The parameters that there are, as libpq has them. The client knows other names for some; it passes over all others, even
-/// one that forbids something (`sslcrl`, `channel_binding`), and logs what they say.
+/// The parameters that there are, as libpq has them. The client passes over those that it does not know, even one that forbids
+/// something (`sslcrl`, `channel_binding`), and logs what they say.
 const PARAMETERS: [&str; 11] = [
     "sslmode",
     "sslrootcert",
@@ -22,28 +22,27 @@ const PARAMETERS: [&str; 11] = [
     "options",
 ];
 
-/// What else the client knows.
+/// Taken, but recommended to nobody: a password belongs before the host, and the others are the client's own.
 const MORE: [&str; 7] =
     ["password", "ssl-mode", "ssl-root-cert", "ssl-ca", "ssl-cert", "ssl-key", "statement-cache-capacity"];
 
 /// Reads the URL; refuses what is not understood, and a server that nothing shows to be the one that is meant.
 pub(super) fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, SettingsError> {
-    let no_url =
-        || wrong("is not a PostgreSQL URL such as postgres://user:password@host:5432/database".to_owned());
+    let no_url = || SettingsError::OutOfRange {
+        name: "database.url",
+        reason: "is not a PostgreSQL URL such as postgres://user:password@host:5432/database".to_owned(),
+    };
     let url = Url::parse(settings.url.expose()).map_err(|_| no_url())?;
-    // Neither name nor value is told: it may be a part of a password.
-    let known =
+    let is_known =
         |name: &str| PARAMETERS.contains(&name) || MORE.contains(&name) || name.starts_with("options[");
-    if !url.query_pairs().all(|(name, _)| known(&name)) {
-        let known = PARAMETERS.join(", ");
-        return Err(wrong(format!("has a parameter that is not known here: there are {known}")));
-    }
+    // Which one is not told: it may be a part of a password.
+    require(
+        "database.url",
+        url.query_pairs().all(|(name, _)| is_known(&name)),
+        &format!("has a parameter that is not known here: there are {}", PARAMETERS.join(", ")),
+    )?;
     let options = PgConnectOptions::from_url(&url).map_err(|_| no_url())?;
     checked(options, settings.allow_plain_text)
-}
-
-fn wrong(reason: String) -> SettingsError {
-    SettingsError::OutOfRange { name: "database.url", reason }
 }
 
 /// Refuses a server on another machine that would be spoken to without TLS, or whoever it is. Short of `verify-full`

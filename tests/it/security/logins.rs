@@ -80,9 +80,9 @@ fn provision(servers: &PrivateServers, site: &Site, arguments: &[&str]) -> Comma
 
 /// Who is made before it fails has a password that nobody will tell again.
 async fn half_of_it_is_told(servers: &PrivateServers, site: &Site) {
-    let from_the_future =
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-                           VALUES (9999, 'not known', true, '', 0)";
+    let from_the_future = "
+        INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (9999, 'not known', true, '', 0)";
     site.database.execute(from_the_future).await;
     let ended = run(provision(servers, site, &["--apply", "--name", "half"])).await;
     assert_eq!(ended.code, Some(2), "{ended:?}");
