@@ -12,7 +12,7 @@ use crate::storage::outbox;
 const ORDERED_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Pause while another replica publishes in order.
-const ORDERED_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const ORDERED_PAUSE: Duration = Duration::from_millis(50);
 
 /// So often in a row RabbitMQ may say nothing in time before the order is given up: a queue that cannot be written to would hold
 /// up all others.
@@ -70,13 +70,16 @@ impl Relay {
         };
         let nothing = Published::nothing_of(&next);
         let publishing = tokio::time::timeout(self.database.idle_max(), self.publish_waiting(next));
-        let published = publishing.await.unwrap_or(Ok(nothing))?;
-        match published.is_late {
-            // Where the connection is gone the queues may be well.
-            true if self.can_publish() => *late += 1,
-            true => {}
-            false => *late = 0,
-        }
+        let published = match publishing.await {
+            Ok(published) => published?,
+            Err(_) if self.can_publish() => nothing,
+            // The connection is gone, and the queues may be well.
+            Err(_) => {
+                self.database.in_time(transaction.rollback()).await?;
+                return Ok(InOrder::Another);
+            }
+        };
+        *late = if published.is_late { *late + 1 } else { 0 };
         if published.is_late && *late < LATE_MAX {
             warn!(
                 "RabbitMQ does not confirm in time: events that are published in order are published again"

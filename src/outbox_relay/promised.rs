@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::in_order::InOrder;
+use super::in_order::{InOrder, ORDERED_PAUSE};
 use super::{PAUSE, Published, Relay};
 use crate::batch::{Event, Promised};
 use crate::fail_point;
@@ -42,8 +42,13 @@ impl Relay {
         // The last of this replica: nobody else may be there to see to it. Others may go on to promise more.
         let mut late = 0;
         for _ in 0..LAST_ROUNDS_MAX {
-            if !matches!(self.publish_in_order(&mut late).await, Ok(InOrder::More)) {
-                break;
+            match self.publish_in_order(&mut late).await {
+                Ok(InOrder::More) => {}
+                // It may be this replica's own, at its last look, which saw nothing of the last commits.
+                Ok(InOrder::Another) if late == 0 && self.can_publish() => {
+                    tokio::time::sleep(ORDERED_PAUSE).await;
+                }
+                Ok(_) | Err(_) => break,
             }
         }
     }

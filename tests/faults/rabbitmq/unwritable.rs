@@ -10,6 +10,7 @@ use super::broker::{KILL_CHANNELS, broker, took};
 use super::{Scene, declare, delete_queue};
 use crate::support::client::{Client, connect};
 use crate::support::load::carts_for;
+use crate::support::names::Names;
 use crate::support::{Message, eventually};
 
 /// Longest that RabbitMQ may take to confirm.
@@ -30,6 +31,17 @@ impl Scene {
         declare(&channel, &queue, &quorum, &self.site.names.events, key).await;
         self.leader(&queue, "suspend").await;
         queue
+    }
+
+    /// Takes out whatever dead letters there are, until none can come any more.
+    async fn drop_dead_letters(&self, client: &Client) {
+        let Names { commands, dead_letter, .. } = &self.site.names;
+        eventually("every command is settled", async || self.broker.have_settled(&[commands]).await).await;
+        eventually("no dead letter is left", async || {
+            while client.try_get(dead_letter).await.is_some() {}
+            client.depth(dead_letter).await == 0
+        })
+        .await;
     }
 }
 
@@ -65,6 +77,8 @@ async fn a_subscriber_to_stock_events_that_cannot_be_written_to_holds_up_nobody_
     depleted.next("the event, for whoever can be written to").await;
     scene.service.logged("events that are published in order are published again").await;
     scene.service.logged("a subscriber's queue refuses").await;
+    let in_order = async || site.database.number("SELECT count(*) FROM outbox WHERE is_ordered").await;
+    eventually("the order is given up", async || in_order().await == 0).await;
 
     scene.leader(&queue, "resume").await;
     delete_queue(&client.channel, &queue).await;
@@ -100,14 +114,8 @@ async fn dead_letters_that_cannot_be_written_hold_up_nobody() {
         let letter = client.get(&letters, "each dead letter").await;
         left.retain(|id| *id != letter.id());
     }
-    let commands = scene.site.names.commands.clone();
-    eventually("every command is settled", async || scene.broker.have_settled(&[&commands]).await).await;
     // What came again after the channel was closed is there twice.
-    eventually("no dead letter is left", async || {
-        while client.try_get(&letters).await.is_some() {}
-        client.depth(&letters).await == 0
-    })
-    .await;
+    scene.drop_dead_letters(&client).await;
     scene.finish(&carts).await;
 }
 
@@ -119,7 +127,7 @@ async fn a_dead_letter_that_is_not_allowed_is_left_to_rabbitmq() {
     let limit = ("INVENTORY__AMQP__DELIVERY_LIMIT", "3");
     // Longer than the service is paused: that would count as a delivery.
     let heartbeat = ("INVENTORY__AMQP__HEARTBEAT_SECONDS", "60");
-    let scene = Scene::open(broker().await, &[TIMEOUT, limit, heartbeat]).await;
+    let scene = Scene::open(broker().await, &[limit, heartbeat]).await;
     let carts = carts_for(scene.product, 50);
     let small = Message::release("nobody");
     let large = Message::release("somebody").with_body(vec![b' '; LARGE]);
@@ -141,8 +149,8 @@ async fn a_dead_letter_that_is_not_allowed_is_left_to_rabbitmq() {
         got.push(letter.id().to_owned());
     }
     assert!(got.iter().filter(|id| *id == small.id()).count() >= 2, "{got:?}");
-    while client.try_get(letters).await.is_some() {}
     scene.until_decided(carts.len()).await;
+    scene.drop_dead_letters(&client).await;
     scene.broker.rabbitmqctl(&["eval", &allow("134217728")]).await;
     scene.finish(&carts).await;
 }
