@@ -51,7 +51,9 @@ async fn a_command_without_an_id_whose_commit_is_not_answered_makes_two_events()
     assert_ne!(events[0].text("expiresAt"), events[1].text("expiresAt"), "the second is another fact");
     assert_ne!(events[0].id(), events[1].id());
     harness.assert_level(product, 9, 1).await;
-    harness.finish().await;
+    for again in harness.finish_after_an_outage().await {
+        assert!(events.iter().any(|event| event.id() == again.id()), "{again:?}");
+    }
 }
 
 #[tokio::test]

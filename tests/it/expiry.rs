@@ -92,6 +92,8 @@ async fn what_falls_short_is_taken_back_from_lapsed_holds_in_the_same_transactio
     // What nobody needs waits for the sweep.
     harness.assert_level(other, 2, 1).await;
     assert_eq!(harness.reservation(&idle).await.text("status"), "HELD");
+    // Before `verify` finds it overdue.
+    harness.release(&idle).await;
     harness.finish().await;
 }
 
@@ -146,8 +148,10 @@ async fn the_default_hold_is_for_reserves_that_name_none() {
     }
     harness.lapse_of(&unnamed.reservation()).await;
     // The cart begins anew.
-    assert_ne!(harness.reserve(cart, &[(product, 1)]).await.reservation(), unnamed.reservation());
+    let anew = harness.reserve(cart, &[(product, 1)]).await.reservation();
+    assert_ne!(anew, unnamed.reservation());
     assert_eq!(harness.reservation(&named.reservation()).await.text("status"), "HELD");
+    harness.lapse_of(&anew).await;
     harness.finish().await;
 }
 
@@ -195,7 +199,12 @@ async fn a_replica_that_dies_while_holds_lapse_leaves_each_lapsed_once() {
         assert_eq!((again.id(), &again.body), (first.id(), &first.body));
     }
     harness.assert_level(product, 2000, 0).await;
-    assert!(harness.finish_after_an_outage().await.is_empty(), "no reserve was under way");
+    // What was in the outbox for longer than its lease may be on its way still.
+    let again = harness.finish_after_an_outage().await;
+    assert!(
+        again.iter().all(|event| reservations.contains(&event.reservation())),
+        "no reserve was under way"
+    );
 }
 
 #[tokio::test]
@@ -297,10 +306,10 @@ async fn an_extension_moves_the_end_later_never_earlier() {
     let short = harness.outcome_of(&reserve_for(600, &[(product, 1)])).await.reservation();
     let id = reserved.reservation();
 
-    let later = harness.ask(Message::extend(&id, 1000)).await;
+    let later = harness.ask(Message::extend(&id, 2000)).await;
     assert_extended(&later, &id);
     let moved = time(later.text("expiresAt")) - time(reserved.text("reservedAt"));
-    assert!((1000..1100).contains(&moved), "{moved} seconds");
+    assert!((2000..2100).contains(&moved), "{moved} seconds");
     let earlier = harness.ask(Message::extend(&id, 1)).await;
     assert_eq!(earlier.text("expiresAt"), later.text("expiresAt"));
     assert_eq!(harness.reservation(&id).await.text("expiresAt"), later.text("expiresAt"));
@@ -353,7 +362,7 @@ async fn what_is_not_held_cannot_be_extended() {
 /// As after somebody has tampered with the books. They are not what is tested: they stay broken.
 #[tokio::test]
 async fn a_product_that_is_gone_keeps_no_other_hold_from_lapsing() {
-    let mut harness = Harness::start().await;
+    let mut harness = Setup::new().start().await;
     let [gone, there] = harness.products([5, 5]).await;
     let of_both =
         [hold_one_each(&mut harness, 1, gone).await, hold_one_each(&mut harness, 1, there).await].concat();

@@ -27,7 +27,7 @@ async fn a_hold_is_told_by_each_of_its_keys() {
     let [a, b] = harness.products([9, 9]).await;
     let (cart, order) = (Uuid::new_v4(), Uuid::new_v4());
     let command = Message::reserve(cart, &[(b, 2), (a, 3)]).with("orderId", order.to_string());
-    let reserved = harness.outcome_of(&command.with("holdSeconds", 900)).await;
+    let reserved = harness.outcome_of(&command.with("holdSeconds", 86_400)).await;
     let id = reserved.reservation();
 
     let line = |product: Uuid, units: u64| json!({ "productId": product, "quantity": units, "held": units, "released": 0, "consumed": 0 });

@@ -122,7 +122,8 @@ async fn the_same_id_for_another_command_is_a_fault() {
 #[tokio::test]
 async fn copies_to_two_replicas_at_once_move_stock_once() {
     // One message at a time, so that the copies go to both replicas in turn.
-    let mut harness = Setup::new().replicas(2).with("INVENTORY__AMQP__COMMANDS_PREFETCH", "1").start().await;
+    let setup = Setup::new().replicas(2).with("INVENTORY__AMQP__COMMANDS_PREFETCH", "1");
+    let mut harness = setup.patient().start().await;
     let product = harness.product(1000).await;
     let mut commands = Vec::new();
     for _ in 0..15 {

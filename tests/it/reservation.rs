@@ -41,7 +41,7 @@ async fn a_hold_is_shown_with_who_holds_it_and_until_when() {
     let product = harness.product(9).await;
     let (cart, order) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let reserve = Message::reserve(cart.parse().unwrap(), &[(product, 4)]).with("orderId", order.as_str());
-    let reserve = reserve.with("holdSeconds", 900);
+    let reserve = reserve.with("holdSeconds", 86_400);
     let event = harness.outcome_of(&reserve).await;
     let id = event.reservation();
 

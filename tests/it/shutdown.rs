@@ -75,7 +75,10 @@ async fn assert_stopped_at_once(harness: &mut Harness, product: Uuid, carts: &[M
 
     lock.close().await.unwrap();
     harness.services().clear();
-    harness.add_replica().await;
+    // This one is let finish.
+    let next = harness.site().start_service_with(&[("INVENTORY__SHUTDOWN__GRACE_SECONDS", "20")]).await;
+    next.ready().await;
+    harness.services().push(next);
     assert_all_carts_are_served(harness, carts, product).await;
 }
 

@@ -82,7 +82,7 @@ async fn what_one_command_gives_back_and_takes_again_does_not_count() {
     // The same again, too much, and a later end: nothing moves.
     harness.reserve(cart, &[(a, 4), (b, 4)]).await.reservation();
     harness.reserve(cart, &[(a, 5), (b, 4)]).await.shortfalls();
-    harness.ask(Message::extend(&chosen, 900)).await;
+    harness.ask(Message::extend(&chosen, 86_400)).await;
     expect_nothing_else(&mut harness).await;
     harness.finish().await;
 }
@@ -207,7 +207,8 @@ fn ups_and_downs(products: &[Uuid], rounds: usize) -> Vec<Message> {
 #[tokio::test]
 async fn two_replicas_under_load_publish_them_in_order() {
     let small_batches = Setup::new().replicas(2).with("INVENTORY__BATCH__COMMANDS", "8");
-    let mut harness = small_batches.with("INVENTORY__AMQP__COMMANDS_PREFETCH", "16").start().await;
+    let small_batches = small_batches.with("INVENTORY__AMQP__COMMANDS_PREFETCH", "16");
+    let mut harness = small_batches.patient().start().await;
     let products = harness.products([1; 40]).await;
     let commands = ups_and_downs(&products, 12);
     let counting = async {

@@ -35,7 +35,7 @@ async fn look_on(settings: &[(String, String)], product: Uuid) {
 #[tokio::test]
 async fn the_books_balance_at_every_moment_while_commands_flow() {
     let setup = Setup::new().replicas(2).with("INVENTORY__EXPIRY__SWEEP_INTERVAL_MS", "50");
-    let mut harness = setup.with("INVENTORY__BATCH__COMMANDS", "32").start().await;
+    let mut harness = setup.with("INVENTORY__BATCH__COMMANDS", "32").patient().start().await;
     let products = harness.products([200; 8]).await;
     let shop = Shop { products: products.to_vec(), baskets: Vec::new(), carts: 200 };
     let commands = Author::new(Dice::seeded(), shop, &harness.client.replies.queue).write(WAVE * WAVES);
@@ -47,6 +47,7 @@ async fn the_books_balance_at_every_moment_while_commands_flow() {
     harness.until_all_are_decided(distinct.len()).await;
     // What each came to is for the histories to judge.
     harness.client.events.rest().await;
+    harness.until_short_holds_have_lapsed().await;
     harness.assert_quiet_log();
     harness.finish().await;
 }

@@ -51,14 +51,15 @@ struct Way<'a> {
 
 impl Link {
     /// Passes on what both sides say, as far as the weather lets it.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, blows: [broadcast::Receiver<Blow>; 2]) {
+        let [blows_there, blows_back] = blows;
         let is_losing = AtomicBool::new(false);
         let shared = &*self.shared;
         let (from_service, to_service) = self.service.split();
         let (from_server, to_server) = self.server.split();
         let way = |from, to, direction| Way { from, to, direction, shared, is_losing: &is_losing };
-        let there = way(from_service, to_server, Direction::ToServer).run();
-        let back = way(from_server, to_service, Direction::ToService).run();
+        let there = way(from_service, to_server, Direction::ToServer).run(blows_there);
+        let back = way(from_server, to_service, Direction::ToService).run(blows_back);
         // One way may be closed while the other goes on; a reset or an error ends both.
         if matches!(tokio::try_join!(there, back), Err(End::Reset)) {
             shared.count(|seen| seen.resets += 1);
@@ -71,8 +72,7 @@ impl Link {
 }
 
 impl Way<'_> {
-    async fn run(mut self) -> Result<(), End> {
-        let blows = self.shared.blows.subscribe();
+    async fn run(mut self, blows: broadcast::Receiver<Blow>) -> Result<(), End> {
         let blow = tokio::select! {
             biased;
             blow = struck(blows, self.direction) => blow,

@@ -199,8 +199,10 @@ async fn serve(service: TcpStream, server: SocketAddr, shared: Arc<Shared>) {
         return;
     }
     shared.hold().await;
+    // A blow strikes this connection from here on.
+    let blows = [shared.blows.subscribe(), shared.blows.subscribe()];
     match TcpStream::connect(server).await {
-        Ok(server) => Link { service, server, shared }.run().await,
+        Ok(server) => Link { service, server, shared }.run(blows).await,
         // As the server itself would say.
         Err(_) => _ = service.set_zero_linger(),
     }

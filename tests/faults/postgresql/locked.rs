@@ -192,7 +192,7 @@ async fn a_locked_hold_that_has_lapsed_costs_no_customer_its_stock() {
     let lapses = cart(scarce).with("holdSeconds", 600);
     let reservation = harness.outcome_of(&lapses).await.reservation();
     let sql = format!(
-        "UPDATE reservation SET expires_at = clock_timestamp() + interval '1 second'
+        "UPDATE reservation SET expires_at = clock_timestamp() + interval '3 seconds'
          WHERE reservation_id = '{reservation}';
          COMMIT; BEGIN;
          SELECT 1 FROM reservation WHERE reservation_id = '{reservation}' FOR UPDATE;

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{setup, until_waiting};
+use crate::fail_points::assert_told_the_same;
 use crate::support::Message;
 
 /// Makes every change of a product's stock slow.
@@ -26,14 +27,18 @@ async fn what_takes_too_long_waits_and_its_neighbours_go_on() {
     harness.client.send_all(&waiting[..1]).await;
     harness.client.send_all(&neighbours).await;
     harness.client.send_all(&waiting[1..]).await;
+    let mut told = Vec::new();
     for cart in &neighbours {
-        harness.next_outcome_of(cart).await.reservation();
+        told.push(harness.next_outcome_of(cart).await);
     }
     until_waiting(&harness.services()[0], waiting.len()).await;
     harness.site().database.execute("DROP TRIGGER slow ON stock").await;
     for cart in &waiting {
-        harness.next_outcome_of(cart).await.reservation();
+        told.push(harness.next_outcome_of(cart).await);
     }
     harness.assert_level(slow, 97, 3).await;
-    harness.finish().await;
+    harness.assert_level(swift, 980, 20).await;
+    // To delete what is published may take too long as well.
+    told.extend(harness.finish_after_an_outage().await);
+    assert_told_the_same(&told);
 }

@@ -118,7 +118,7 @@ async fn where_one_node_does_not_answer_the_next_is_tried() {
     proxies[0].set(Weather::Refusing);
     let service = site.start_service_with(&[("AMQP_URL", nodes(&proxies).as_str())]).await;
     service.ready().await;
-    assert_eq!(proxies[1].seen().connections, LINKS);
+    assert!(proxies[1].seen().connections >= LINKS, "{:?}", proxies[1].seen());
 
     // All at once there is only the other one.
     proxies[0].set(Weather::Clear);

@@ -128,7 +128,7 @@ fn assert_is_rich(tally: &BTreeMap<String, usize>) {
 #[tokio::test]
 async fn whatever_comes_the_books_and_what_was_told_agree() {
     let setup = Setup::new().replicas(2).with("INVENTORY__EXPIRY__SWEEP_INTERVAL_MS", "50");
-    let setup = setup.with("INVENTORY__BATCH__COMMANDS", "32");
+    let setup = setup.with("INVENTORY__BATCH__COMMANDS", "32").patient();
     let mut harness = setup.with("INVENTORY__AMQP__COMMANDS_PREFETCH", "64").start().await;
     let products = harness.products([ON_HAND; 8]).await;
     let shop = Shop { products: products.to_vec(), baskets: Vec::new(), carts: CARTS };
@@ -156,6 +156,7 @@ async fn whatever_comes_the_books_and_what_was_told_agree() {
     assert_eq!(history.violations(&harness.site().database).await, Vec::<String>::new());
     assert_is_rich(&history.tally.outcomes);
     assert_stock(&mut harness, &products, &history.reservations()).await;
+    harness.until_short_holds_have_lapsed().await;
     harness.assert_quiet_log();
     harness.finish().await;
 }
