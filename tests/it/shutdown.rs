@@ -76,9 +76,7 @@ async fn assert_stopped_at_once(harness: &mut Harness, product: Uuid, carts: &[M
     lock.close().await.unwrap();
     harness.services().clear();
     // This one is let finish.
-    let next = harness.site().start_service_with(&[("INVENTORY__SHUTDOWN__GRACE_SECONDS", "20")]).await;
-    next.ready().await;
-    harness.services().push(next);
+    harness.add_replica_with(&[("INVENTORY__SHUTDOWN__GRACE_SECONDS", "20")]).await;
     assert_all_carts_are_served(harness, carts, product).await;
 }
 

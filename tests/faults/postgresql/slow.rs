@@ -36,6 +36,9 @@ async fn what_takes_too_long_waits_and_its_neighbours_go_on() {
     for cart in &waiting {
         told.push(harness.next_outcome_of(cart).await);
     }
+    for outcome in &told {
+        outcome.reservation();
+    }
     harness.assert_level(slow, 97, 3).await;
     harness.assert_level(swift, 980, 20).await;
     // To delete what is published may take too long as well.

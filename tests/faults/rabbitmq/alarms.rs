@@ -110,6 +110,7 @@ async fn an_alarm_longer_than_a_deadline_of_the_database_makes_nothing_happen_tw
     eventually("all parts are consumed", async || scene.site.database.number(consumed).await >= PARTS).await;
     scene.service.stop().await;
     assert_eq!(scene.site.database.number(consumed).await, PARTS);
+    assert!(!scene.service.log().contains("waiting for the database"), "the database did nothing wrong");
 }
 
 /// Lapsed holds, each given back in a transaction of its own: more than there is room for while their events do not leave.

@@ -109,7 +109,12 @@ impl Harness {
 
     /// Starts another replica.
     pub async fn add_replica(&mut self) {
-        let service = self.site().start_service().await;
+        self.add_replica_with(&[]).await;
+    }
+
+    /// The same with other settings than the first.
+    pub async fn add_replica_with(&mut self, settings: &[(&str, &str)]) {
+        let service = self.site().start_service_with(settings).await;
         service.ready().await;
         self.services().push(service);
     }
