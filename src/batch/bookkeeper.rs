@@ -55,9 +55,18 @@ pub(super) struct Lapsed {
 
 /// What came of trying to decide.
 enum Tried {
-    Committed(Vec<Answered>, Promised),
+    Decided(Decided),
     /// Nothing has happened: these lapsed holds may give back what falls short.
     Missed(Vec<Uuid>),
+}
+
+/// What is to be made true by COMMIT.
+struct Decided {
+    answered: Vec<Answered>,
+    promised: Promised,
+    /// The products that fall short for somebody.
+    short: Vec<Uuid>,
+    now: DateTime<Utc>,
 }
 
 impl Bookkeeper {
@@ -74,9 +83,9 @@ impl Bookkeeper {
                 self.searched.forget();
             }
             match tried? {
-                Tried::Committed(answered, promised) => {
-                    self.hand_on(promised).await;
-                    return Ok(answered);
+                Tried::Decided(decided) => {
+                    self.hand_on(decided.promised).await;
+                    return Ok(decided.answered);
                 }
                 // Reservations are locked before stock, so the whole batch begins anew with them.
                 Tried::Missed(more) if lapsed.len() < LAPSED_AT_ONCE as usize => lapsed.extend(more),
@@ -89,9 +98,35 @@ impl Bookkeeper {
 
     async fn try_decide(&self, accepted: &[&Accepted], lapsed: &[Uuid]) -> Result<Tried, StorageError> {
         let mut watch = StopWatch { metrics: &self.metrics, since: Instant::now() };
-        let requests: Vec<&Request> = accepted.iter().map(|accepted| &accepted.request).collect();
         let mut transaction = self.database.begin().await?;
-        let Opened { mut books, known, now } = open(transaction.connection()?, &requests, lapsed).await?;
+        match self.decide_in(transaction.connection()?, accepted, lapsed, &mut watch).await {
+            Ok(Tried::Decided(decided)) => {
+                fail_point::reach("before-commit");
+                transaction.commit().await?;
+                fail_point::reach("after-commit");
+                watch.lap(Step::Commit);
+                self.searched.note(&decided.short, decided.now);
+                self.metrics.batch(accepted.len());
+                Ok(Tried::Decided(decided))
+            }
+            Err(error) if !error.is_lost_race() => Err(error),
+            // To be tried again at once, while rivals are at work: not with a connection that has to be made first.
+            tried => {
+                transaction.rollback().await?;
+                tried
+            }
+        }
+    }
+
+    async fn decide_in(
+        &self,
+        connection: &mut PgConnection,
+        accepted: &[&Accepted],
+        lapsed: &[Uuid],
+        watch: &mut StopWatch<'_>,
+    ) -> Result<Tried, StorageError> {
+        let requests: Vec<&Request> = accepted.iter().map(|accepted| &accepted.request).collect();
+        let Opened { mut books, known, now } = open(connection, &requests, lapsed).await?;
         watch.lap(Step::Load);
         let decisions = decide(&mut books, &requests, now);
         let short = short(&decisions);
@@ -99,13 +134,11 @@ impl Bookkeeper {
         // meanwhile must not be told that it falls short of what it holds. It is found when all is tried again.
         if !short.is_empty() || requests.iter().zip(&decisions).any(is_told_of_another) {
             let (ids, carts) = reservations_and_carts(&requests, &[]);
-            reservation::not_outrun(transaction.connection()?, &ids, &carts, &known).await?;
+            reservation::not_outrun(connection, &ids, &carts, &known).await?;
         }
         if !short.is_empty() {
-            let until = time_of(accepted.len(), now);
-            let missed = self.missed(transaction.connection()?, &short, &known, until).await?;
+            let missed = self.missed(connection, &short, &known, time_of(accepted.len(), now)).await?;
             if !missed.is_empty() {
-                transaction.rollback().await?;
                 return Ok(Tried::Missed(missed));
             }
         }
@@ -116,15 +149,9 @@ impl Bookkeeper {
         fail_point::reach("inside-transaction");
         let records = records(&requests, &answered);
         let changes = books.into_changes();
-        let promised = self.persist(transaction.connection()?, &changes, &records, events, now).await?;
+        let promised = self.persist(connection, &changes, &records, events, now).await?;
         watch.lap(Step::Persist);
-        fail_point::reach("before-commit");
-        transaction.commit().await?;
-        fail_point::reach("after-commit");
-        watch.lap(Step::Commit);
-        self.searched.note(&short, now);
-        self.metrics.batch(accepted.len());
-        Ok(Tried::Committed(answered, promised))
+        Ok(Tried::Decided(Decided { answered, promised, short, now }))
     }
 
     /// Lapsed holds, not known yet, of products that fall short.

@@ -78,10 +78,11 @@ impl TestDatabase {
         number
     }
 
-    /// Waits until somebody waits for a row lock in it.
+    /// Waits until somebody has waited for a row lock in it for more than a moment.
     pub async fn until_somebody_waits_for_a_lock(&self) {
         let sql = "SELECT count(*) FROM pg_stat_activity
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'
+                       AND clock_timestamp() > query_start + interval '50 ms'";
         super::eventually("a transaction of the service waits for the lock", async || {
             self.number(sql).await > 0
         })
