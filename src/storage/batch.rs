@@ -1,5 +1,5 @@
-//! What a batch of commands locks, reads and writes: one statement each, because a statement is a round trip in which
-//! others wait for the locks.
+//! What a batch of commands locks, reads and writes: in as few statements as can be, because each is a round trip in
+//! which others wait for the locks.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -133,8 +133,8 @@ async fn lock_rows(
 }
 
 /// Fails with [`StorageError::Raced`] where stock is not locked that is asked for, or that these reservations may give back or
-/// take again: while something was waited for the product was first counted, and perhaps a reservation has got it, and a
-/// statement sees no row that is younger than itself.
+/// take again: while something was waited for the product was first counted, and perhaps a reservation has got it. A statement
+/// sees no row that is younger than itself, and what others have locked is left out where it is looked for again.
 async fn not_outrun(
     connection: &mut PgConnection,
     asked: &[Uuid],

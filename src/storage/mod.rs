@@ -1,7 +1,7 @@
 //! The Inventory Database: system of record for stock and reservations.
 //!
 //! One module for each table's SQL. A statement is a round trip, so a batch is a handful of statements over
-//! arrays. Row locks are always taken in the order reservation by id, then stock by product, so that two
+//! arrays. Row locks are waited for in one order only, reservation by id, then stock by product, so that two
 //! workers, or two replicas, can never deadlock.
 
 mod advisory_lock;

@@ -40,7 +40,7 @@ pub async fn read(
 }
 
 /// Fails with [`StorageError::Raced`] where there is one of these reservations, or a live hold of one of these carts, that is
-/// not among the known ones: another transaction has made it since they were locked.
+/// not among the known ones: another transaction has made it since they were locked, or had it locked then.
 pub async fn not_outrun(
     connection: &mut PgConnection,
     ids: &[Uuid],

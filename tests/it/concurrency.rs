@@ -145,11 +145,40 @@ async fn counting_while_selling() {
 
 /// What another replica writes that makes a hold.
 fn made_elsewhere(reservation: Uuid, cart: Uuid, product: Uuid, units: u64) -> String {
+    format!("{}; {}", hold_elsewhere(reservation, cart, product, units), stock_elsewhere(product, units))
+}
+
+fn hold_elsewhere(reservation: Uuid, cart: Uuid, product: Uuid, units: u64) -> String {
     format!(
         "INSERT INTO reservation (reservation_id, cart_id, state, product_ids, quantities, reserved_at)
-         VALUES ('{reservation}', '{cart}', 'HELD', ARRAY['{product}'::uuid], ARRAY[{units}::bigint], clock_timestamp());
-         UPDATE stock SET reserved = {units}, version = version + (on_hand = {units})::int WHERE product_id = '{product}'"
+         VALUES ('{reservation}', '{cart}', 'HELD', ARRAY['{product}'::uuid], ARRAY[{units}::bigint], clock_timestamp())"
     )
+}
+
+fn stock_elsewhere(product: Uuid, units: u64) -> String {
+    format!(
+        "UPDATE stock SET reserved = {units}, version = version + (on_hand = {units})::int WHERE product_id = '{product}'"
+    )
+}
+
+/// The same of a unit, while the service waits for what `other` has locked. Then it meets a hold that is new and locked again,
+/// and waits for that.
+async fn make_and_lock_again(
+    harness: &Harness,
+    mut other: PgConnection,
+    reservation: Uuid,
+    cart: Uuid,
+    product: Uuid,
+) {
+    let database = &harness.site().database;
+    database.until_somebody_waits_for_a_lock().await;
+    database.execute(&hold_elsewhere(reservation, cart, product, 1)).await;
+    let locked = format!("SELECT 1 FROM reservation WHERE reservation_id = '{reservation}' FOR UPDATE");
+    let again = database.hold(&locked).await;
+    let committed = format!("{}; COMMIT", stock_elsewhere(product, 1));
+    sqlx::raw_sql(AssertSqlSafe(committed)).execute(&mut other).await.unwrap();
+    database.until_somebody_waits_for_a_lock().await;
+    drop(again);
 }
 
 #[tokio::test]
@@ -170,27 +199,31 @@ async fn a_cart_that_has_just_got_its_hold_elsewhere_is_told_so_at_once() {
     harness.finish().await;
 }
 
+#[tokio::test]
+async fn a_cart_whose_hold_of_elsewhere_is_locked_again_is_not_told_that_it_falls_short() {
+    let mut harness = Harness::start().await;
+    let product = harness.product(1).await;
+    let (cart, elsewhere) = (Uuid::new_v4(), Uuid::new_v4());
+    let other = harness.site().database.lock_stock(product).await;
+    let command = Message::reserve(cart, &[(product, 1)]);
+    harness.client.send(&command).await;
+
+    make_and_lock_again(&harness, other, elsewhere, cart, product).await;
+    assert_eq!(harness.next_outcome_of(&command).await.reservation(), elsewhere.to_string());
+    harness.assert_level(product, 0, 1).await;
+    harness.finish().await;
+}
+
 /// Reserves a unit under an id of its own, which another cart takes while the command waits for what that transaction has
-/// locked: it is told so, although that hold is locked again.
-async fn assert_id_is_taken(
-    harness: &mut Harness,
-    cart: Uuid,
-    product: Uuid,
-    mut other: PgConnection,
-    of: Uuid,
-) {
+/// locked: it is told so.
+async fn assert_id_is_taken(harness: &mut Harness, cart: Uuid, product: Uuid, other: PgConnection, of: Uuid) {
     let taken = Uuid::new_v4();
     let command = Message::reserve(cart, &[(product, 1)])
         .with("reservationId", taken.to_string())
         .with_reply_to(&harness.client.replies.queue);
     harness.client.send(&command).await;
-    harness.site().database.until_somebody_waits_for_a_lock().await;
 
-    let locked = format!("SELECT 1 FROM reservation WHERE reservation_id = '{taken}' FOR UPDATE");
-    let hold = format!("{}; COMMIT; BEGIN; {locked}", made_elsewhere(taken, Uuid::new_v4(), of, 1));
-    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut other).await.unwrap();
-    harness.site().database.until_somebody_waits_for_a_lock().await;
-    drop(other);
+    make_and_lock_again(harness, other, taken, Uuid::new_v4(), of).await;
     harness.assert_refused(&command, "RESERVATION_ID_REUSED", 409).await;
 }
 
@@ -226,7 +259,10 @@ async fn a_product_that_is_first_counted_while_another_is_waited_for_is_there() 
     harness.site().database.until_somebody_waits_for_a_lock().await;
 
     harness.site().count(&[(new, 1)]).await;
+    let again = harness.site().database.lock_stock(new).await;
     drop(other);
+    harness.site().database.until_somebody_waits_for_a_lock().await;
+    drop(again);
     harness.next_outcome_of(&command).await.reservation();
     harness.finish().await;
 }
@@ -311,12 +347,18 @@ async fn a_hold_that_gets_a_product_while_it_is_waited_for_gives_it_back_though_
 
     // The first count of a product, and what another replica writes that changes the hold.
     harness.site().count(&[(added, 9)]).await;
+    let database = &harness.site().database;
+    let counted = format!(
+        "UPDATE stock SET reserved = (product_id = '{added}')::int WHERE product_id IN ('{former}', '{added}')"
+    );
+    assert_eq!(database.execute(&counted).await, 2);
+    let again = database.lock_stock(added).await;
     let changed = format!(
-        "UPDATE reservation SET product_ids = ARRAY['{added}'::uuid] WHERE reservation_id = '{hold}';
-         UPDATE stock SET reserved = (product_id = '{added}')::int WHERE product_id IN ('{former}', '{added}');
-         COMMIT"
+        "UPDATE reservation SET product_ids = ARRAY['{added}'::uuid] WHERE reservation_id = '{hold}'; COMMIT"
     );
     sqlx::raw_sql(AssertSqlSafe(changed)).execute(&mut other).await.unwrap();
+    database.until_somebody_waits_for_a_lock().await;
+    drop(again);
     assert_eq!(harness.next_movement_of(&release).await.items(), [(added.to_string(), 1)]);
     harness.assert_level(added, 9, 0).await;
     harness.finish().await;
