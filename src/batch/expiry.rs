@@ -11,7 +11,8 @@ use super::bookkeeper::{LAPSED_AT_ONCE, Lapsed, Opened, open, products};
 use super::promised::Promised;
 use crate::config::{BatchSettings, ExpirySettings};
 use crate::domain::Books;
-use crate::storage::{StorageError, lapsing, reservation, stock};
+use crate::storage::lapsing::{self, Busy};
+use crate::storage::{StorageError, reservation, stock};
 
 /// Sweeps lapsed holds. Any replica may, and one at a time does; what a command needs it does not wait for.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Expiry {
         stop: &CancellationToken,
     ) -> Result<usize, StorageError> {
         let mut lapsed = 0;
-        let mut busy = Vec::new();
+        let mut busy = Busy::default();
         let mut goes_around = waited_at.is_some_and(|at| at.elapsed() < WAITED_PAUSE);
         while !stop.is_cancelled() {
             let database = &self.bookkeeper.database;
@@ -82,7 +83,7 @@ impl Expiry {
                 database.in_time(self.step(&busy)).await
             };
             let done = match done {
-                // Somebody else has had a product locked for long: the others go on without it.
+                // Somebody else has had something locked for long: the others go on without it.
                 Err(StorageError::TooSlow(_)) if !goes_around => {
                     (goes_around, *waited_at) = (true, Some(Instant::now()));
                     continue;
@@ -102,7 +103,7 @@ impl Expiry {
         Ok(lapsed)
     }
 
-    async fn step(&self, busy: &[Uuid]) -> Result<Step, StorageError> {
+    async fn step(&self, busy: &Busy) -> Result<Step, StorageError> {
         let mut transaction = self.bookkeeper.database.begin().await?;
         let Some((ids, late_seconds)) = self.due(transaction.connection()?, busy).await? else {
             transaction.rollback().await?;
@@ -114,19 +115,24 @@ impl Expiry {
         Ok(Step { lapsed, late_seconds, is_last })
     }
 
-    /// The same with what nobody else has locked; notes which products somebody has.
-    async fn step_around(&self, busy: &mut Vec<Uuid>) -> Result<Step, StorageError> {
+    /// The same with what nobody else has locked; notes what somebody has.
+    async fn step_around(&self, busy: &mut Busy) -> Result<Step, StorageError> {
         let mut transaction = self.bookkeeper.database.begin().await?;
         let Some((ids, late_seconds)) = self.due(transaction.connection()?, busy).await? else {
             transaction.rollback().await?;
             return Ok(Step::nothing());
         };
         let mut holds = reservation::lock_free(transaction.connection()?, &ids).await?;
-        let locked = stock::busy(transaction.connection()?, &products(&[], &holds)).await?;
-        holds.retain(|hold| !products(&[], std::slice::from_ref(hold)).iter().any(|id| locked.contains(id)));
+        let found = Busy {
+            products: stock::busy(transaction.connection()?, &products(&[], &holds)).await?,
+            holds: ids.into_iter().filter(|id| holds.iter().all(|hold| hold.id.0 != *id)).collect(),
+        };
+        holds.retain(|hold| {
+            !products(&[], std::slice::from_ref(hold)).iter().any(|id| found.products.contains(id))
+        });
         let levels = stock::lock(transaction.connection()?, &products(&[], &holds)).await?;
-        let is_last = locked.is_empty() && holds.is_empty();
-        busy.extend(locked);
+        let is_last = found.is_empty() && holds.is_empty();
+        busy.extend(found);
         let now = transaction.now().await?;
         let books = Books::open(levels, holds, []);
         let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
@@ -137,7 +143,7 @@ impl Expiry {
     async fn due(
         &self,
         connection: &mut sqlx::PgConnection,
-        busy: &[Uuid],
+        busy: &Busy,
     ) -> Result<Option<(Vec<Uuid>, f64)>, StorageError> {
         if !lapsing::may_sweep(connection).await? {
             return Ok(None);

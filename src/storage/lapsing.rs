@@ -15,6 +15,29 @@ pub struct Due {
     pub late_seconds: f64,
 }
 
+/// What somebody else has locked.
+#[derive(Debug, Default)]
+pub struct Busy {
+    /// Products, with all that is reserved of them.
+    pub products: Vec<Uuid>,
+    /// Reservations.
+    pub holds: Vec<Uuid>,
+}
+
+impl Busy {
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.products.is_empty() && self.holds.is_empty()
+    }
+
+    /// Adds what else is locked.
+    pub fn extend(&mut self, other: Self) {
+        self.products.extend(other.products);
+        self.holds.extend(other.holds);
+    }
+}
+
 /// Whether this transaction is the one that sweeps; another replica does otherwise. It waits for a lock so
 /// shortly that the holds of other products are not late because of one that somebody has locked.
 pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageError> {
@@ -27,10 +50,10 @@ pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageErr
 }
 
 /// The first holds that have lapsed, without locking them: up to `limit`, and up to so many lines, the first one
-/// always. Those of busy products are passed over.
+/// always. What is busy is passed over.
 pub async fn due(
     connection: &mut PgConnection,
-    busy: &[Uuid],
+    busy: &Busy,
     limit: u32,
     lines: u32,
 ) -> Result<Vec<Due>, StorageError> {
@@ -40,14 +63,16 @@ pub async fn due(
          FROM (SELECT reservation_id, expires_at, cardinality(product_ids) AS own_lines,
                       sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
                FROM (SELECT * FROM reservation
-                     WHERE state = 'HELD' AND expires_at <= statement_timestamp() AND NOT product_ids && $1
+                     WHERE state = 'HELD' AND expires_at <= statement_timestamp()
+                       AND NOT product_ids && $1 AND reservation_id <> ALL ($4)
                      ORDER BY expires_at, reservation_id LIMIT $2) AS first) AS counted
          WHERE lines - own_lines < $3
          ORDER BY expires_at, reservation_id",
     )
-    .bind(busy)
+    .bind(&busy.products)
     .bind(i64::from(limit))
     .bind(i64::from(lines))
+    .bind(&busy.holds)
     .fetch_all(connection)
     .await?;
     Ok(due)

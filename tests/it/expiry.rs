@@ -136,6 +136,29 @@ async fn a_product_that_somebody_has_locked_keeps_no_other_waiting() {
     harness.finish().await;
 }
 
+/// More of them than a sweep takes at once.
+#[tokio::test]
+async fn holds_that_somebody_has_locked_keep_no_other_waiting() {
+    let mut harness = Harness::start().await;
+    let [locked, free] = harness.products([300, 5]).await;
+    let waiting = hold_one_each(&mut harness, 257, locked).await;
+    let other = harness.outcome_of(&reserve_for(3600, &[(free, 2)])).await.reservation();
+    // Such a lock lets an update pass, and not the sweep.
+    let sql = format!("SELECT 1 FROM reservation WHERE reservation_id <> '{other}' FOR KEY SHARE");
+    let lock = harness.site().database.hold(&sql).await;
+
+    let others_first = format!(
+        "UPDATE reservation SET expires_at = now() + interval '1 second' * (reservation_id = '{other}')::int"
+    );
+    assert_eq!(harness.site().database.execute(&others_first).await, 258);
+    harness.lapse_of(&other).await;
+    harness.assert_level(locked, 43, 257).await;
+
+    lock.close().await.unwrap();
+    assert_all_lapse(&mut harness, &waiting).await;
+    harness.finish().await;
+}
+
 #[tokio::test]
 async fn the_default_hold_is_for_reserves_that_name_none() {
     let mut harness = Setup::new().with("INVENTORY__EXPIRY__DEFAULT_HOLD_SECONDS", "2").start().await;

@@ -55,7 +55,7 @@ async fn terminated_at_each_fail_point_in_turn() {
     assert_told_the_same(&events);
 }
 
-/// More than a replica takes in one batch.
+/// A batch or several, as they arrive.
 const IN_HAND: usize = 200;
 
 /// A service with a proxy before PostgreSQL.
