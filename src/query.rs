@@ -90,7 +90,7 @@ impl Responder {
                     parts.push(part);
                 }
                 Err(Unanswered::Broken | Unanswered::InTime) => {}
-                Err(Unanswered::Stopped) => break,
+                Err(Unanswered::Stopped) => return vec![Settlement::retry(); messages.len()],
             }
         }
         settled.into_iter().map(|settlement| settlement.unwrap_or_else(Settlement::retry)).collect()

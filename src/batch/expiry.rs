@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -28,6 +29,16 @@ pub struct Expiry {
 /// After having waited in vain for what somebody else has locked, sweeps wait for nothing for so long: who waits for one
 /// product has others locked already, which commands want.
 const WAITED_PAUSE: Duration = Duration::from_secs(10);
+
+/// How far a sweep has come.
+#[derive(Default)]
+struct Round {
+    /// What lapses later is for the next one, which looks again at what was busy.
+    until: Option<DateTime<Utc>>,
+    busy: Busy,
+    /// How late that was when it was found.
+    busy_late_seconds: f64,
+}
 
 /// A step of a sweep.
 struct Step {
@@ -73,14 +84,14 @@ impl Expiry {
         stop: &CancellationToken,
     ) -> Result<usize, StorageError> {
         let mut lapsed = 0;
-        let mut busy = Busy::default();
+        let mut round = Round::default();
         let mut goes_around = waited_at.is_some_and(|at| at.elapsed() < WAITED_PAUSE);
         while !stop.is_cancelled() {
             let database = &self.bookkeeper.database;
             let done = if goes_around {
-                database.in_time(self.step_around(&mut busy)).await
+                database.in_time(self.step_around(&mut round)).await
             } else {
-                database.in_time(self.step(&busy)).await
+                database.in_time(self.step(&mut round)).await
             };
             let done = match done {
                 // Somebody else has had something locked for long: the others go on without it.
@@ -92,10 +103,7 @@ impl Expiry {
             };
             lapsed += done.lapsed.holds;
             self.bookkeeper.offer(done.lapsed.promised);
-            // What is locked by somebody else is as late as it was when it was found.
-            if !done.is_last || busy.is_empty() {
-                self.bookkeeper.metrics.expiry_lag(done.late_seconds);
-            }
+            self.bookkeeper.metrics.expiry_lag(done.late_seconds.max(round.busy_late_seconds));
             if done.is_last {
                 break;
             }
@@ -103,9 +111,9 @@ impl Expiry {
         Ok(lapsed)
     }
 
-    async fn step(&self, busy: &Busy) -> Result<Step, StorageError> {
+    async fn step(&self, round: &mut Round) -> Result<Step, StorageError> {
         let mut transaction = self.bookkeeper.database.begin().await?;
-        let Some((ids, late_seconds)) = self.due(transaction.connection()?, busy).await? else {
+        let Some((ids, late_seconds)) = self.due(transaction.connection()?, round).await? else {
             transaction.rollback().await?;
             return Ok(Step::nothing());
         };
@@ -116,9 +124,9 @@ impl Expiry {
     }
 
     /// The same with what nobody else has locked; notes what somebody has.
-    async fn step_around(&self, busy: &mut Busy) -> Result<Step, StorageError> {
+    async fn step_around(&self, round: &mut Round) -> Result<Step, StorageError> {
         let mut transaction = self.bookkeeper.database.begin().await?;
-        let Some((ids, late_seconds)) = self.due(transaction.connection()?, busy).await? else {
+        let Some((ids, late_seconds)) = self.due(transaction.connection()?, round).await? else {
             transaction.rollback().await?;
             return Ok(Step::nothing());
         };
@@ -132,7 +140,10 @@ impl Expiry {
         });
         let levels = stock::lock(transaction.connection()?, &products(&[], &holds)).await?;
         let is_last = found.is_empty() && holds.is_empty();
-        busy.extend(found);
+        if !found.is_empty() {
+            round.busy_late_seconds = late_seconds.max(round.busy_late_seconds);
+        }
+        round.busy.extend(found);
         let now = transaction.now().await?;
         let books = Books::open(levels, holds, []);
         let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
@@ -143,14 +154,15 @@ impl Expiry {
     async fn due(
         &self,
         connection: &mut sqlx::PgConnection,
-        busy: &Busy,
+        round: &mut Round,
     ) -> Result<Option<(Vec<Uuid>, f64)>, StorageError> {
         if !lapsing::may_sweep(connection).await? {
             return Ok(None);
         }
         let lines = u32::try_from(self.batch.lines).unwrap_or(u32::MAX);
-        let due = lapsing::due(connection, busy, LAPSED_AT_ONCE, lines).await?;
-        let late_seconds = due.first().map(|due| due.late_seconds);
-        Ok(late_seconds.map(|late| (due.into_iter().map(|due| due.reservation_id).collect(), late)))
+        let due = lapsing::due(connection, &round.busy, round.until, LAPSED_AT_ONCE, lines).await?;
+        let Some(&first) = due.first() else { return Ok(None) };
+        round.until.get_or_insert(first.found_at);
+        Ok(Some((due.into_iter().map(|due| due.reservation_id).collect(), first.late_seconds)))
     }
 }

@@ -13,6 +13,8 @@ pub struct Due {
     pub reservation_id: Uuid,
     /// Seconds since it lapsed.
     pub late_seconds: f64,
+    /// When it was found, by the clock of the database.
+    pub found_at: DateTime<Utc>,
 }
 
 /// What somebody else has locked.
@@ -49,21 +51,23 @@ pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageErr
     Ok(is_ours)
 }
 
-/// The first holds that have lapsed, without locking them: up to `limit`, and up to so many lines, the first one
-/// always. What is busy is passed over.
+/// The first holds that have lapsed, by `until` if it is given, without locking them: up to `limit`, and up to so many
+/// lines, the first one always. What is busy is passed over.
 pub async fn due(
     connection: &mut PgConnection,
     busy: &Busy,
+    until: Option<DateTime<Utc>>,
     limit: u32,
     lines: u32,
 ) -> Result<Vec<Due>, StorageError> {
     // Not clock_timestamp(): what changes within a statement cannot be looked up in an index.
     let due = sqlx::query_as(
-        "SELECT reservation_id, extract(epoch FROM statement_timestamp() - expires_at)::float8 AS late_seconds
+        "SELECT reservation_id, extract(epoch FROM statement_timestamp() - expires_at)::float8 AS late_seconds,
+                statement_timestamp() AS found_at
          FROM (SELECT reservation_id, expires_at, cardinality(product_ids) AS own_lines,
                       sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
                FROM (SELECT * FROM reservation
-                     WHERE state = 'HELD' AND expires_at <= statement_timestamp()
+                     WHERE state = 'HELD' AND expires_at <= coalesce($5, statement_timestamp())
                        AND NOT product_ids && $1 AND reservation_id <> ALL ($4)
                      ORDER BY expires_at, reservation_id LIMIT $2) AS first) AS counted
          WHERE lines - own_lines < $3
@@ -73,6 +77,7 @@ pub async fn due(
     .bind(i64::from(limit))
     .bind(i64::from(lines))
     .bind(&busy.holds)
+    .bind(until)
     .fetch_all(connection)
     .await?;
     Ok(due)

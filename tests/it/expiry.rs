@@ -144,11 +144,12 @@ async fn holds_that_somebody_has_locked_keep_no_other_waiting() {
     let waiting = hold_one_each(&mut harness, 257, locked).await;
     let other = harness.outcome_of(&reserve_for(3600, &[(free, 2)])).await.reservation();
     // Such a lock lets an update pass, and not the sweep.
-    let sql = format!("SELECT 1 FROM reservation WHERE reservation_id <> '{other}' FOR KEY SHARE");
+    let sql = format!("SELECT 1 FROM reservation WHERE '{locked}' = ANY (product_ids) FOR KEY SHARE");
     let lock = harness.site().database.hold(&sql).await;
 
     let others_first = format!(
-        "UPDATE reservation SET expires_at = now() + interval '1 second' * (reservation_id = '{other}')::int"
+        "UPDATE reservation SET expires_at = now() + interval '1 second' * (reservation_id = '{other}')::int
+         WHERE product_ids && ARRAY['{locked}', '{free}']::uuid[]"
     );
     assert_eq!(harness.site().database.execute(&others_first).await, 258);
     harness.lapse_of(&other).await;
