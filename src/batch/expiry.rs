@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -12,7 +11,7 @@ use super::bookkeeper::{LAPSED_AT_ONCE, Lapsed, Opened, open, products};
 use super::promised::Promised;
 use crate::config::{BatchSettings, ExpirySettings};
 use crate::domain::Books;
-use crate::storage::lapsing::{self, Busy};
+use crate::storage::lapsing::{self, Due, Range};
 use crate::storage::{StorageError, reservation, stock};
 
 /// Sweeps lapsed holds. Any replica may, and one at a time does; what a command needs it does not wait for.
@@ -33,11 +32,10 @@ const WAITED_PAUSE: Duration = Duration::from_secs(10);
 /// How far a sweep has come.
 #[derive(Default)]
 struct Round {
-    /// What lapses later is for the next one, which looks again at what was busy.
-    until: Option<DateTime<Utc>>,
-    busy: Busy,
+    /// What lapses later is for the next one, which looks again at what was locked.
+    ahead: Range,
     /// How late that was when it was found.
-    busy_late_seconds: f64,
+    locked_late_seconds: f64,
 }
 
 /// A step of a sweep.
@@ -103,7 +101,7 @@ impl Expiry {
             };
             lapsed += done.lapsed.holds;
             self.bookkeeper.offer(done.lapsed.promised);
-            self.bookkeeper.metrics.expiry_lag(done.late_seconds.max(round.busy_late_seconds));
+            self.bookkeeper.metrics.expiry_lag(done.late_seconds.max(round.locked_late_seconds));
             if done.is_last {
                 break;
             }
@@ -113,41 +111,38 @@ impl Expiry {
 
     async fn step(&self, round: &mut Round) -> Result<Step, StorageError> {
         let mut transaction = self.bookkeeper.database.begin().await?;
-        let Some((ids, late_seconds)) = self.due(transaction.connection()?, round).await? else {
+        let due = self.due(transaction.connection()?, round).await?;
+        let Some(first) = due.first() else {
             transaction.rollback().await?;
             return Ok(Step::nothing());
         };
-        let Opened { books, now, .. } = open(transaction.connection()?, &[], &ids).await?;
+        let Opened { books, now, .. } = open(transaction.connection()?, &[], &ids(&due)).await?;
         let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
         let is_last = lapsed.holds == 0;
-        Ok(Step { lapsed, late_seconds, is_last })
+        Ok(Step { lapsed, late_seconds: first.late_seconds(), is_last })
     }
 
-    /// The same with what nobody else has locked; notes what somebody has.
+    /// The same with what nobody else has locked; the next step goes on behind it.
     async fn step_around(&self, round: &mut Round) -> Result<Step, StorageError> {
         let mut transaction = self.bookkeeper.database.begin().await?;
-        let Some((ids, late_seconds)) = self.due(transaction.connection()?, round).await? else {
+        let due = self.due(transaction.connection()?, round).await?;
+        let (Some(first), Some(&last)) = (due.first(), due.last()) else {
             transaction.rollback().await?;
             return Ok(Step::nothing());
         };
-        let mut holds = reservation::lock_free(transaction.connection()?, &ids).await?;
-        let found = Busy {
-            products: stock::busy(transaction.connection()?, &products(&[], &holds)).await?,
-            holds: ids.into_iter().filter(|id| holds.iter().all(|hold| hold.id.0 != *id)).collect(),
-        };
-        holds.retain(|hold| {
-            !products(&[], std::slice::from_ref(hold)).iter().any(|id| found.products.contains(id))
-        });
+        let mut holds = reservation::lock_free(transaction.connection()?, &ids(&due)).await?;
+        let locked = stock::busy(transaction.connection()?, &products(&[], &holds)).await?;
+        holds.retain(|hold| !products(&[], std::slice::from_ref(hold)).iter().any(|id| locked.contains(id)));
         let levels = stock::lock(transaction.connection()?, &products(&[], &holds)).await?;
-        let is_last = found.is_empty() && holds.is_empty();
-        if !found.is_empty() {
-            round.busy_late_seconds = late_seconds.max(round.busy_late_seconds);
+        if holds.len() < due.len() {
+            round.locked_late_seconds = first.late_seconds().max(round.locked_late_seconds);
         }
-        round.busy.extend(found);
         let now = transaction.now().await?;
         let books = Books::open(levels, holds, []);
         let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
-        Ok(Step { lapsed, late_seconds, is_last })
+        round.ahead.busy.extend(locked);
+        round.ahead.after = Some(last);
+        Ok(Step { lapsed, late_seconds: first.late_seconds(), is_last: false })
     }
 
     /// What is due next; nothing where nothing is, or another replica sweeps.
@@ -155,14 +150,19 @@ impl Expiry {
         &self,
         connection: &mut sqlx::PgConnection,
         round: &mut Round,
-    ) -> Result<Option<(Vec<Uuid>, f64)>, StorageError> {
+    ) -> Result<Vec<Due>, StorageError> {
         if !lapsing::may_sweep(connection).await? {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let lines = u32::try_from(self.batch.lines).unwrap_or(u32::MAX);
-        let due = lapsing::due(connection, &round.busy, round.until, LAPSED_AT_ONCE, lines).await?;
-        let Some(&first) = due.first() else { return Ok(None) };
-        round.until.get_or_insert(first.found_at);
-        Ok(Some((due.into_iter().map(|due| due.reservation_id).collect(), first.late_seconds)))
+        let due = lapsing::due(connection, &round.ahead, LAPSED_AT_ONCE, lines).await?;
+        if let Some(first) = due.first() {
+            round.ahead.until.get_or_insert(first.found_at);
+        }
+        Ok(due)
     }
+}
+
+fn ids(due: &[Due]) -> Vec<Uuid> {
+    due.iter().map(|hold| hold.reservation_id).collect()
 }

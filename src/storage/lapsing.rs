@@ -11,33 +11,29 @@ use super::{StorageError, advisory_lock};
 pub struct Due {
     /// Which reservation.
     pub reservation_id: Uuid,
-    /// Seconds since it lapsed.
-    pub late_seconds: f64,
+    /// When it lapsed.
+    pub expires_at: DateTime<Utc>,
     /// When it was found, by the clock of the database.
     pub found_at: DateTime<Utc>,
 }
 
-/// What somebody else has locked.
-#[derive(Debug, Default)]
-pub struct Busy {
-    /// Products, with all that is reserved of them.
-    pub products: Vec<Uuid>,
-    /// Reservations.
-    pub holds: Vec<Uuid>,
+impl Due {
+    /// Seconds from its end until it was found.
+    #[must_use]
+    pub fn late_seconds(&self) -> f64 {
+        (self.found_at - self.expires_at).as_seconds_f64()
+    }
 }
 
-impl Busy {
-    /// Whether it is nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.products.is_empty() && self.holds.is_empty()
-    }
-
-    /// Adds what else is locked.
-    pub fn extend(&mut self, other: Self) {
-        self.products.extend(other.products);
-        self.holds.extend(other.holds);
-    }
+/// Which of the holds that have lapsed are looked for.
+#[derive(Debug, Default)]
+pub struct Range {
+    /// Those of these products, which somebody else has locked, are passed over.
+    pub busy: Vec<Uuid>,
+    /// Those after this one only, in the order in which they lapse.
+    pub after: Option<Due>,
+    /// Those that had lapsed by then only.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// Whether this transaction is the one that sweeps; another replica does otherwise. It waits for a lock so
@@ -51,33 +47,34 @@ pub async fn may_sweep(connection: &mut PgConnection) -> Result<bool, StorageErr
     Ok(is_ours)
 }
 
-/// The first holds that have lapsed, by `until` if it is given, without locking them: up to `limit`, and up to so many
-/// lines, the first one always. What is busy is passed over.
+/// The first holds of a range that have lapsed, without locking them: up to `limit`, and up to so many lines, the first
+/// one always.
 pub async fn due(
     connection: &mut PgConnection,
-    busy: &Busy,
-    until: Option<DateTime<Utc>>,
+    range: &Range,
     limit: u32,
     lines: u32,
 ) -> Result<Vec<Due>, StorageError> {
     // Not clock_timestamp(): what changes within a statement cannot be looked up in an index.
     let due = sqlx::query_as(
-        "SELECT reservation_id, extract(epoch FROM statement_timestamp() - expires_at)::float8 AS late_seconds,
-                statement_timestamp() AS found_at
+        "SELECT reservation_id, expires_at, statement_timestamp() AS found_at
          FROM (SELECT reservation_id, expires_at, cardinality(product_ids) AS own_lines,
                       sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
                FROM (SELECT * FROM reservation
-                     WHERE state = 'HELD' AND expires_at <= coalesce($5, statement_timestamp())
-                       AND NOT product_ids && $1 AND reservation_id <> ALL ($4)
+                     WHERE state = 'HELD' AND expires_at <= coalesce($4, statement_timestamp())
+                       AND (expires_at, reservation_id) > (coalesce($5, '-infinity'), coalesce($6, $7))
+                       AND NOT product_ids && $1
                      ORDER BY expires_at, reservation_id LIMIT $2) AS first) AS counted
          WHERE lines - own_lines < $3
          ORDER BY expires_at, reservation_id",
     )
-    .bind(&busy.products)
+    .bind(&range.busy)
     .bind(i64::from(limit))
     .bind(i64::from(lines))
-    .bind(&busy.holds)
-    .bind(until)
+    .bind(range.until)
+    .bind(range.after.map(|hold| hold.expires_at))
+    .bind(range.after.map(|hold| hold.reservation_id))
+    .bind(Uuid::nil())
     .fetch_all(connection)
     .await?;
     Ok(due)

@@ -139,7 +139,7 @@ async fn a_product_that_somebody_has_locked_keeps_no_other_waiting() {
 /// More of them than a sweep takes at once.
 #[tokio::test]
 async fn holds_that_somebody_has_locked_keep_no_other_waiting() {
-    let mut harness = Harness::start().await;
+    let mut harness = Setup::new().start().await;
     let [locked, free] = harness.products([300, 5]).await;
     let waiting = hold_one_each(&mut harness, 257, locked).await;
     let other = harness.outcome_of(&reserve_for(3600, &[(free, 2)])).await.reservation();
@@ -148,12 +148,13 @@ async fn holds_that_somebody_has_locked_keep_no_other_waiting() {
     let lock = harness.site().database.hold(&sql).await;
 
     let others_first = format!(
-        "UPDATE reservation SET expires_at = now() + interval '1 second' * (reservation_id = '{other}')::int
-         WHERE product_ids && ARRAY['{locked}', '{free}']::uuid[]"
+        "UPDATE reservation SET expires_at = now() + interval '1 second' * (reservation_id = '{other}')::int"
     );
     assert_eq!(harness.site().database.execute(&others_first).await, 258);
     harness.lapse_of(&other).await;
     harness.assert_level(locked, 43, 257).await;
+    // A second later at least than the other one.
+    assert!(harness.services()[0].metric("inventory_expiry_lag_seconds").await >= 1);
 
     lock.close().await.unwrap();
     assert_all_lapse(&mut harness, &waiting).await;
