@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::Bookkeeper;
 use super::bookkeeper::{LAPSED_AT_ONCE, Lapsed, Opened, open, products};
-use super::promised::Promised;
 use crate::config::{BatchSettings, ExpirySettings};
 use crate::domain::Books;
 use crate::storage::lapsing::{self, Due, Range};
@@ -43,14 +42,8 @@ struct Step {
     lapsed: Lapsed,
     /// Seconds since the first of these holds lapsed.
     late_seconds: f64,
-    is_last: bool,
-}
-
-impl Step {
-    fn nothing() -> Self {
-        let lapsed = Lapsed { holds: 0, promised: Promised::default() };
-        Self { lapsed, late_seconds: 0.0, is_last: true }
-    }
+    /// The last of them, behind which the next step begins.
+    last: Due,
 }
 
 impl Expiry {
@@ -99,36 +92,36 @@ impl Expiry {
                 }
                 done => done?,
             };
+            let late_seconds = done.as_ref().map_or(0.0, |done| done.late_seconds);
+            self.bookkeeper.metrics.expiry_lag(late_seconds.max(round.locked_late_seconds));
+            let Some(done) = done else { break };
             lapsed += done.lapsed.holds;
             self.bookkeeper.offer(done.lapsed.promised);
-            self.bookkeeper.metrics.expiry_lag(done.late_seconds.max(round.locked_late_seconds));
-            if done.is_last {
-                break;
-            }
+            round.ahead.after = Some(done.last);
         }
         Ok(lapsed)
     }
 
-    async fn step(&self, round: &mut Round) -> Result<Step, StorageError> {
-        let mut transaction = self.bookkeeper.database.begin().await?;
-        let due = self.due(transaction.connection()?, round).await?;
-        let Some(first) = due.first() else {
-            transaction.rollback().await?;
-            return Ok(Step::nothing());
-        };
-        let Opened { books, now, .. } = open(transaction.connection()?, &[], &ids(&due)).await?;
-        let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
-        let is_last = lapsed.holds == 0;
-        Ok(Step { lapsed, late_seconds: first.late_seconds(), is_last })
-    }
-
-    /// The same with what nobody else has locked; the next step goes on behind it.
-    async fn step_around(&self, round: &mut Round) -> Result<Step, StorageError> {
+    /// Nothing where nothing is due any more.
+    async fn step(&self, round: &mut Round) -> Result<Option<Step>, StorageError> {
         let mut transaction = self.bookkeeper.database.begin().await?;
         let due = self.due(transaction.connection()?, round).await?;
         let (Some(first), Some(&last)) = (due.first(), due.last()) else {
             transaction.rollback().await?;
-            return Ok(Step::nothing());
+            return Ok(None);
+        };
+        let Opened { books, now, .. } = open(transaction.connection()?, &[], &ids(&due)).await?;
+        let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
+        Ok(Some(Step { lapsed, late_seconds: first.late_seconds(), last }))
+    }
+
+    /// The same with what nobody else has locked; notes which products somebody has.
+    async fn step_around(&self, round: &mut Round) -> Result<Option<Step>, StorageError> {
+        let mut transaction = self.bookkeeper.database.begin().await?;
+        let due = self.due(transaction.connection()?, round).await?;
+        let (Some(first), Some(&last)) = (due.first(), due.last()) else {
+            transaction.rollback().await?;
+            return Ok(None);
         };
         let mut holds = reservation::lock_free(transaction.connection()?, &ids(&due)).await?;
         let locked = stock::busy(transaction.connection()?, &products(&[], &holds)).await?;
@@ -141,8 +134,7 @@ impl Expiry {
         let books = Books::open(levels, holds, []);
         let lapsed = self.bookkeeper.lapse_in(transaction, books, now).await?;
         round.ahead.busy.extend(locked);
-        round.ahead.after = Some(last);
-        Ok(Step { lapsed, late_seconds: first.late_seconds(), is_last: false })
+        Ok(Some(Step { lapsed, late_seconds: first.late_seconds(), last }))
     }
 
     /// What is due next; nothing where nothing is, or another replica sweeps.

@@ -62,7 +62,7 @@ pub async fn due(
                       sum(cardinality(product_ids)) OVER (ORDER BY expires_at, reservation_id) AS lines
                FROM (SELECT * FROM reservation
                      WHERE state = 'HELD' AND expires_at <= coalesce($4, statement_timestamp())
-                       AND (expires_at, reservation_id) > (coalesce($5, '-infinity'), coalesce($6, $7))
+                       AND (expires_at, reservation_id) > (coalesce($5, '-infinity'), $6)
                        AND NOT product_ids && $1
                      ORDER BY expires_at, reservation_id LIMIT $2) AS first) AS counted
          WHERE lines - own_lines < $3
@@ -73,8 +73,7 @@ pub async fn due(
     .bind(i64::from(lines))
     .bind(range.until)
     .bind(range.after.map(|hold| hold.expires_at))
-    .bind(range.after.map(|hold| hold.reservation_id))
-    .bind(Uuid::nil())
+    .bind(range.after.map_or(Uuid::nil(), |hold| hold.reservation_id))
     .fetch_all(connection)
     .await?;
     Ok(due)

@@ -2,7 +2,7 @@
 //!
 //! One module for each table's SQL. A statement is a round trip, so a batch is a handful of statements over
 //! arrays. Row locks are waited for in one order only, reservation by id, then stock by product, so that two
-//! workers, or two replicas, can never deadlock.
+//! workers, or two replicas, never deadlock over them.
 
 mod advisory_lock;
 pub mod batch;
